@@ -1,0 +1,26 @@
+# What the libraries need; ARCHITECTURE.md says why each one. Found once, wrapped where Debian ships no CMake package.
+find_package(ZLIB REQUIRED)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(OTELPROF_LIBDW REQUIRED IMPORTED_TARGET libdw libelf)
+
+find_path(OTELPROF_PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp)
+mark_as_advanced(OTELPROF_PROTOZERO_INCLUDE_DIR)
+if(NOT OTELPROF_PROTOZERO_INCLUDE_DIR)
+  message(FATAL_ERROR "protozero not found: install libprotozero-dev")
+endif()
+
+# The bridge is header-only and needs the API target alone. Nothing else looks for opentelemetry-cpp.
+if(PROJECT_IS_TOP_LEVEL AND NOT TARGET opentelemetry-cpp::api)
+  find_package(opentelemetry-cpp CONFIG QUIET)
+  if(NOT opentelemetry-cpp_FOUND)
+    message(STATUS "opentelemetry-cpp not found: its bridge is installed but neither tested nor used by examples")
+  endif()
+endif()
+
+if(OTEL_PROFILING_CPP_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(OTEL_PROFILING_CPP_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
