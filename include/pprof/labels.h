@@ -1,11 +1,12 @@
-// Labels on CPU samples, as in Go's runtime/pprof: whatever a thread does inside a LabelScope carries its labels.
+// Labels on CPU samples, as in Go's runtime/pprof: whatever a thread does inside a LabelScope
+// carries its labels.
 //
 //   static const pprof::LabelSet labels = pprof::Labels({{"vehicle", "bike"}});
 //   pprof::Do(labels, [&] { Search(); });
 //
-// Unlike a goroutine, a new std::thread starts unlabelled: carry a LabelSnapshot over. Labels set before a profile
-// starts count. Nothing here throws; without memory a label is missing and counted (Stats::labels_dropped).
-// No function in this header is async-signal-safe.
+// Unlike a goroutine, a new std::thread starts unlabelled: carry a LabelSnapshot over. Labels set
+// before a profile starts count. Nothing here throws; without memory a label is missing and counted
+// (Stats::labels_dropped). No function in this header is async-signal-safe.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +19,12 @@
 
 namespace pprof {
 
-// A set with more label bytes than this keeps the labels that fit, in the order given; the rest is counted.
+// A set with more label bytes than this keeps the labels that fit, in the order given; the rest is
+// counted.
 inline constexpr std::size_t kMaxLabelSetBytes = 2048;
 
 namespace internal {
-struct LabelData;      // immutable, reference-counted
+struct LabelData;  // immutable, reference-counted
 struct SnapshotData;
 }  // namespace internal
 
@@ -45,15 +47,17 @@ class PPROF_EXPORT LabelSet {
  private:
   friend class LabelScope;
   friend class LabelSnapshot;
-  friend PPROF_EXPORT LabelSet Labels(std::initializer_list<std::pair<std::string_view, std::string_view>>) noexcept;
+  friend PPROF_EXPORT LabelSet
+      Labels(std::initializer_list<std::pair<std::string_view, std::string_view>>) noexcept;
   friend class LabelSnapshot;
   explicit LabelSet(const internal::LabelData* data) noexcept : data_(data) {}
   const internal::LabelData* data_ = nullptr;
 };
 
-// Copies keys and values. The later of two equal keys wins. span_id, trace_id, span_name and profile_id are reserved for
-// the trace context: dropped and counted, as are empty keys.
-PPROF_EXPORT LabelSet Labels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) noexcept;
+// Copies keys and values. The later of two equal keys wins. span_id, trace_id, span_name and
+// profile_id are reserved for the trace context: dropped and counted, as are empty keys.
+PPROF_EXPORT LabelSet
+Labels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) noexcept;
 
 // Labels and trace context of one moment, by value; may be used on any thread and outlive the span.
 class PPROF_EXPORT LabelSnapshot {
@@ -79,13 +83,14 @@ class PPROF_EXPORT LabelSnapshot {
 // Of the calling thread.
 PPROF_EXPORT LabelSnapshot CurrentLabels() noexcept;
 
-// Labels THIS thread until destroyed, then restores what was there. For the stack only. Destroyed on another thread it
-// has no effect there and is counted (Stats::scopes_misplaced). Destroyed before scopes that were opened after it, it
-// takes its own labels away and leaves theirs.
+// Labels THIS thread until destroyed, then restores what was there. For the stack only. Destroyed
+// on another thread it has no effect there and is counted (Stats::scopes_misplaced). Destroyed
+// before scopes that were opened after it, it takes its own labels away and leaves theirs.
 class PPROF_EXPORT LabelScope {
  public:
-  explicit LabelScope(const LabelSet& merge) noexcept;          // over the outer labels
-  explicit LabelScope(const LabelSnapshot& replace) noexcept;   // instead of the outer labels and trace context
+  explicit LabelScope(const LabelSet& merge) noexcept;  // over the outer labels
+  explicit LabelScope(
+      const LabelSnapshot& replace) noexcept;  // instead of the outer labels and trace context
   ~LabelScope();
   LabelScope(const LabelScope&) = delete;
   LabelScope& operator=(const LabelScope&) = delete;

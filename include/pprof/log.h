@@ -12,9 +12,10 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 using LogHandler = std::function<void(LogLevel level, std::string_view line)>;
 
-// Replaces the log handler of all libraries of this project. Default: warnings and errors to stderr. An empty function
-// silences them. Called from any ordinary thread, one call at a time, never from a signal handler; `line` has no
-// newline and lives for the call only. The handler must not call SetLogHandler.
+// Replaces the log handler of all libraries of this project. Default: warnings and errors to
+// stderr. An empty function silences them. Called from any ordinary thread, one call at a time,
+// never from a signal handler; `line` has no newline and lives for the call only. The handler must
+// not call SetLogHandler.
 PPROF_EXPORT void SetLogHandler(LogHandler handler) noexcept;
 
 }  // namespace pprof

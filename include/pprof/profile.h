@@ -1,12 +1,14 @@
-// CPU profiles of the running process, written as gzip-compressed pprof (the format of Go's runtime/pprof).
+// CPU profiles of the running process, written as gzip-compressed pprof (the format of Go's
+// runtime/pprof).
 //
 //   auto profile = pprof::StartCpuProfile("cpu.pb.gz");
-//   ...                                             // the program works; its labels are in labels.h
-//   if (profile.ok()) profile->Stop();              // writes the file
+//   ...                                             // the program works; its labels are in
+//   labels.h if (profile.ok()) profile->Stop();              // writes the file
 //
-// Every thread of the process is sampled by its own CPU-time timer (SIGPROF, 100 Hz), also threads that never call
-// this library. With no profile running there is no timer and no sample buffer; the signal handler is installed by the
-// first profile and stays, inert, afterwards (a pending SIGPROF would kill the process under SIG_DFL).
+// Every thread of the process is sampled by its own CPU-time timer (SIGPROF, 100 Hz), also threads
+// that never call this library. With no profile running there is no timer and no sample buffer; the
+// signal handler is installed by the first profile and stays, inert, afterwards (a pending SIGPROF
+// would kill the process under SIG_DFL).
 #pragma once
 
 #include <cstdint>
@@ -21,16 +23,18 @@
 namespace pprof {
 
 struct CpuProfileOptions {
-  // Samples per second of CPU time, 1 to 1000. Process-wide: the first running profile fixes it, later ones get that
-  // rate (CpuProfile::rate() tells). Above the kernel's CONFIG_HZ it buys weight, not resolution.
+  // Samples per second of CPU time, 1 to 1000. Process-wide: the first running profile fixes it,
+  // later ones get that rate (CpuProfile::rate() tells). Above the kernel's CONFIG_HZ it buys
+  // weight, not resolution.
   int rate = 100;
 };
 
-// Receives the pprof bytes (gzip) in order, inside Stop(). Return false to give up: Stop() then returns kIo.
+// Receives the pprof bytes (gzip) in order, inside Stop(). Return false to give up: Stop() then
+// returns kIo.
 using WriteFunction = std::function<bool(std::string_view)>;
 
-// One running profile. Any number may overlap; each holds exactly the samples of its own window. Move-only.
-// Members may be called from any thread, one at a time. Not async-signal-safe.
+// One running profile. Any number may overlap; each holds exactly the samples of its own window.
+// Move-only. Members may be called from any thread, one at a time. Not async-signal-safe.
 class PPROF_EXPORT CpuProfile {
  public:
   class Impl;
@@ -53,11 +57,14 @@ class PPROF_EXPORT CpuProfile {
 };
 
 // Starts a profile that Stop() writes to `path`; the file is created or truncated now.
-// Errors: kInvalidArgument (rate out of range, empty path), kIo (cannot open), kUnavailable (timers or memory refused).
-PPROF_EXPORT Result<CpuProfile> StartCpuProfile(const std::string& path, CpuProfileOptions options = {}) noexcept;
+// Errors: kInvalidArgument (rate out of range, empty path), kIo (cannot open), kUnavailable (timers
+// or memory refused).
+PPROF_EXPORT Result<CpuProfile> StartCpuProfile(const std::string& path,
+                                                CpuProfileOptions options = {}) noexcept;
 // The same to a descriptor, which is borrowed until Stop() and never closed.
 PPROF_EXPORT Result<CpuProfile> StartCpuProfile(int fd, CpuProfileOptions options = {}) noexcept;
 // The same to a function, which is called inside Stop() by the thread that stops.
-PPROF_EXPORT Result<CpuProfile> StartCpuProfile(WriteFunction write, CpuProfileOptions options = {}) noexcept;
+PPROF_EXPORT Result<CpuProfile> StartCpuProfile(WriteFunction write,
+                                                CpuProfileOptions options = {}) noexcept;
 
 }  // namespace pprof

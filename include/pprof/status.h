@@ -32,8 +32,8 @@ struct Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) noexcept : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Status why) noexcept : value_(std::move(why)) {}     // NOLINT(google-explicit-constructor)
+  Result(T value) noexcept : value_(std::move(value)) {}   // NOLINT(google-explicit-constructor)
+  Result(Status why) noexcept : value_(std::move(why)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const noexcept { return std::holds_alternative<T>(value_); }
   // The reason; an ok Status when there is a value.

@@ -1,13 +1,15 @@
-// The trace context of a thread: what the profiler puts on a sample as span_id, trace_id and span_name. Written by
-// tracing bridges (otelpyroscope is one), read by the signal handler. Applications use labels.h instead.
+// The trace context of a thread: what the profiler puts on a sample as span_id, trace_id and
+// span_name. Written by tracing bridges (otelpyroscope is one), read by the signal handler.
+// Applications use labels.h instead.
 //
-// A bridge makes one TraceContext a span, keeps it unchanged while it is pushed anywhere, and pushes a pointer to it
-// when the span becomes current on a thread. Publishing is one pointer store, so a sample sees the old context or the
-// new one and never a mixture. Only the owning thread pushes and pops; the reader is a signal handler on that thread.
+// A bridge makes one TraceContext a span, keeps it unchanged while it is pushed anywhere, and
+// pushes a pointer to it when the span becomes current on a thread. Publishing is one pointer
+// store, so a sample sees the old context or the new one and never a mixture. Only the owning
+// thread pushes and pops; the reader is a signal handler on that thread.
 //
-// The first 28 bytes of a TraceContext are a thread context record as in OTEP 4947 (schema otel_thread_ctx_v1:
-// opentelemetry-specification, oteps/profiles/4947-thread-ctx.md), so that external readers can use the same bytes
-// later; no symbol is exported for them yet.
+// The first 28 bytes of a TraceContext are a thread context record as in OTEP 4947 (schema
+// otel_thread_ctx_v1: opentelemetry-specification, oteps/profiles/4947-thread-ctx.md), so that
+// external readers can use the same bytes later; no symbol is exported for them yet.
 #pragma once
 
 #include <atomic>
@@ -25,13 +27,14 @@ inline constexpr std::size_t kMaxSpanNameBytes = 255;
 // One immutable version of a span's name.
 struct SpanName {
   std::uint32_t size;
-  const char* text;      // `size` bytes, not terminated
-  const SpanName* older; // freed together with the SpanState
+  const char* text;       // `size` bytes, not terminated
+  const SpanName* older;  // freed together with the SpanState
 };
 
-// What outlives a span's object for as long as somebody may put its labels on samples: its name, which may change, and
-// whether a sample carried its id. Reference-counted by hand, because the signal handler sees it through a raw pointer.
-// All functions: any thread. Not async-signal-safe, but for the handler's two accesses.
+// What outlives a span's object for as long as somebody may put its labels on samples: its name,
+// which may change, and whether a sample carried its id. Reference-counted by hand, because the
+// signal handler sees it through a raw pointer. All functions: any thread. Not async-signal-safe,
+// but for the handler's two accesses.
 class PPROF_EXPORT SpanState {
  public:
   // One reference, held by the caller. nullptr when there is no memory.
@@ -82,34 +85,42 @@ struct TraceContext {
   std::uint8_t reserved[3];
   std::uint8_t label_span_id[8];  // the local root's, or the span's own
   SpanState* name;                // its name is the label span_name; nullptr: no such label
-  SpanState* id;                  // owner of label_span_id, told when a sample carried it; may be nullptr
+  SpanState* id;  // owner of label_span_id, told when a sample carried it; may be nullptr
 };
-static_assert(offsetof(TraceContext, span_id) == 16 && offsetof(TraceContext, valid) == 24, "OTEP 4947 layout");
-static_assert(offsetof(TraceContext, trace_flags) == 25 && offsetof(TraceContext, attrs_data_size) == 26, "OTEP 4947");
-static_assert(offsetof(TraceContext, labels) == 28 && sizeof(TraceContext) == 56, "shared with the compiled library");
+static_assert(offsetof(TraceContext, span_id) == 16 && offsetof(TraceContext, valid) == 24,
+              "OTEP 4947 layout");
+static_assert(offsetof(TraceContext, trace_flags) == 25 &&
+                  offsetof(TraceContext, attrs_data_size) == 26,
+              "OTEP 4947");
+static_assert(offsetof(TraceContext, labels) == 28 && sizeof(TraceContext) == 56,
+              "shared with the compiled library");
 
-// Names one push. 0: nothing was pushed (no memory for the thread's record); popping it does nothing.
+// Names one push. 0: nothing was pushed (no memory for the thread's record); popping it does
+// nothing.
 using TraceToken = std::uint64_t;
 
-// Makes `*context` the trace context of the calling thread; nullptr: samples carry no trace labels. `*context` and the
-// SpanStates that it names must live until the token is popped. Registers the thread. Not async-signal-safe.
+// Makes `*context` the trace context of the calling thread; nullptr: samples carry no trace labels.
+// `*context` and the SpanStates that it names must live until the token is popped. Registers the
+// thread. Not async-signal-safe.
 PPROF_EXPORT TraceToken PushTraceContext(const TraceContext* context) noexcept;
-// The same with a copy, which takes its own references to the SpanStates and belongs to the thread's stack.
+// The same with a copy, which takes its own references to the SpanStates and belongs to the
+// thread's stack.
 PPROF_EXPORT TraceToken PushTraceContextCopy(const TraceContext& context) noexcept;
 
-// Takes one push back, wherever it stands in the calling thread's stack; what is then on top is current. Returns false
-// when the token is not in this thread's stack (pushed by another thread, popped before): nothing happens.
-// Not async-signal-safe.
+// Takes one push back, wherever it stands in the calling thread's stack; what is then on top is
+// current. Returns false when the token is not in this thread's stack (pushed by another thread,
+// popped before): nothing happens. Not async-signal-safe.
 PPROF_EXPORT bool PopTraceContext(TraceToken token) noexcept;
 
-// The calling thread's current context, nullptr when there is none. Valid until the next push or pop. Never registers.
+// The calling thread's current context, nullptr when there is none. Valid until the next push or
+// pop. Never registers.
 PPROF_EXPORT const TraceContext* CurrentTraceContext() noexcept;
 
 // For a bridge: counts Stats::scopes_misplaced and Stats::context_storage_lost.
 PPROF_EXPORT void CountMisplacedScope() noexcept;
 PPROF_EXPORT void CountLostContextStorage() noexcept;
-// For a bridge: one line through the log handler. `once` names the kind of problem: a static string of its own for
-// each kind; only the first line of a kind is spoken.
+// For a bridge: one line through the log handler. `once` names the kind of problem: a static string
+// of its own for each kind; only the first line of a kind is spoken.
 PPROF_EXPORT void LogWarningOnce(const char* once, std::string_view line) noexcept;
 
 }  // namespace pprof

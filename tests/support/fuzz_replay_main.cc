@@ -1,5 +1,5 @@
-// Runs a fuzz target over files without libFuzzer: every file of the folders or files named on the command line.
-// An empty corpus is an error: a replay that replays nothing proves nothing.
+// Runs a fuzz target over files without libFuzzer: every file of the folders or files named on the
+// command line. An empty corpus is an error: a replay that replays nothing proves nothing.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

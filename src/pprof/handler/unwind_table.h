@@ -1,6 +1,6 @@
-// The compact call-frame tables that the handler searches. Built by unwind/ off-signal from .eh_frame, published as one
-// immutable UnwindTable; the handler only reads. Everything in it is the library's own memory, so that unloading a module
-// can never make a lookup fault.
+// The compact call-frame tables that the handler searches. Built by unwind/ off-signal from
+// .eh_frame, published as one immutable UnwindTable; the handler only reads. Everything in it is
+// the library's own memory, so that unloading a module can never make a lookup fault.
 #pragma once
 
 #include <atomic>
@@ -8,8 +8,8 @@
 
 namespace pprof::handler {
 
-// One row: from this pc (relative to UnwindModule::base) up to the next row's, `rule` holds. The encoding of `rule`
-// depends on the architecture and is described in walk_<arch>.h.
+// One row: from this pc (relative to UnwindModule::base) up to the next row's, `rule` holds. The
+// encoding of `rule` depends on the architecture and is described in walk_<arch>.h.
 struct UnwindRow {
   std::uint32_t pc;
   std::uint32_t rule;
@@ -17,11 +17,12 @@ struct UnwindRow {
 
 // The code of one loaded module.
 struct UnwindModule {
-  std::uintptr_t start;  // of its executable memory
-  std::uintptr_t limit;  // first address behind it
-  std::uintptr_t base;   // what row pcs count from: start rounded down to 64 KiB
-  const UnwindRow* rows;        // sorted by pc
-  const std::uint32_t* pages;   // pages[p]: index of the first row with pc >= p * 64 KiB; page_count + 1 entries
+  std::uintptr_t start;   // of its executable memory
+  std::uintptr_t limit;   // first address behind it
+  std::uintptr_t base;    // what row pcs count from: start rounded down to 64 KiB
+  const UnwindRow* rows;  // sorted by pc
+  const std::uint32_t*
+      pages;  // pages[p]: index of the first row with pc >= p * 64 KiB; page_count + 1 entries
   std::uint32_t row_count;
   std::uint32_t page_count;
 };

@@ -1,5 +1,6 @@
-// Walks the stack of the interrupted code: table lookup, then the frame pointer where there is no row. No locks, no
-// allocation, no system library; memory is read only inside the known stack or after a probe of its page.
+// Walks the stack of the interrupted code: table lookup, then the frame pointer where there is no
+// row. No locks, no allocation, no system library; memory is read only inside the known stack or
+// after a probe of its page.
 #pragma once
 
 #include <ucontext.h>
@@ -19,7 +20,8 @@ enum class WalkEnd : std::uint8_t {
   kNotProgressing = 5,  // the next frame would not lie above this one
 };
 
-// The stack of a thread, [low, high); high = 0: not known, then every page is probed before it is read.
+// The stack of a thread, [low, high); high = 0: not known, then every page is probed before it is
+// read.
 struct StackBounds {
   std::uintptr_t low = 0;
   std::uintptr_t high = 0;
@@ -30,8 +32,10 @@ struct WalkResult {
   WalkEnd end;
 };
 
-// Writes the program counters of the interrupted code, leaf first, to out[0..max): the leaf as interrupted, callers as
-// (return address - 1), which lies inside the call instruction. Async-signal-safe.
-WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out, std::uint32_t max) noexcept;
+// Writes the program counters of the interrupted code, leaf first, to out[0..max): the leaf as
+// interrupted, callers as (return address - 1), which lies inside the call instruction.
+// Async-signal-safe.
+WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
+                std::uint32_t max) noexcept;
 
 }  // namespace pprof::handler

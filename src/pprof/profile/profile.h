@@ -1,13 +1,13 @@
-// A CPU profile in memory, shaped like pprof (github.com/google/pprof, proto/profile.proto): the only type that the
-// stages behind the sampler share.
+// A CPU profile in memory, shaped like pprof (github.com/google/pprof, proto/profile.proto): the
+// only type that the stages behind the sampler share.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <deque>
 #include <vector>
 
 namespace pprof::profile {
@@ -26,7 +26,8 @@ struct Mapping {
   std::uint64_t file_offset = 0;
   StringId filename = 0;
   StringId build_id = 0;  // lower-case hex
-  // Promises for every location of the mapping: consumers do not symbolize where has_functions is set.
+  // Promises for every location of the mapping: consumers do not symbolize where has_functions is
+  // set.
   bool has_functions = false;
   bool has_filenames = false;
   bool has_line_numbers = false;
@@ -58,16 +59,16 @@ struct Label {
 
 struct Sample {
   std::vector<std::uint32_t> locations;  // leaf first; indices into Profile::locations
-  std::int64_t count = 0;                // samples/count; the second value is count * period (cpu/nanoseconds)
-  std::vector<Label> labels;             // unique keys
+  std::int64_t count = 0;     // samples/count; the second value is count * period (cpu/nanoseconds)
+  std::vector<Label> labels;  // unique keys
 };
 
 class Profile {
  public:
   Profile();
 
-  // Interns; the same text gives the same id. Text is made valid UTF-8 first (each broken byte becomes U+FFFD), because
-  // receivers reject a profile whose string table is not.
+  // Interns; the same text gives the same id. Text is made valid UTF-8 first (each broken byte
+  // becomes U+FFFD), because receivers reject a profile whose string table is not.
   StringId Intern(std::string_view text);
   const std::deque<std::string>& strings() const { return strings_; }
   // One function for equal fields.
@@ -77,9 +78,9 @@ class Profile {
   std::vector<Function> functions;
   std::vector<Location> locations;
   std::vector<Sample> samples;
-  std::int64_t period_ns = 0;      // cpu/nanoseconds between samples
-  std::int64_t time_ns = 0;        // wall clock at start, since the epoch
-  std::int64_t duration_ns = 0;    // by the monotonic clock
+  std::int64_t period_ns = 0;    // cpu/nanoseconds between samples
+  std::int64_t time_ns = 0;      // wall clock at start, since the epoch
+  std::int64_t duration_ns = 0;  // by the monotonic clock
   std::vector<StringId> comments;
 
  private:

@@ -1,5 +1,6 @@
-// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on disk through elfutils,
-// never the network; a file whose build id differs from the loaded module's gives no names.
+// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on disk
+// through elfutils, never the network; a file whose build id differs from the loaded module's gives
+// no names.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@
 
 namespace pprof::symbolize {
 
-// One function that was executing at an address. Strings are ids in Symbols::strings; 0 is the empty string.
+// One function that was executing at an address. Strings are ids in Symbols::strings; 0 is the
+// empty string.
 struct Frame {
   std::uint32_t name = 0;         // demangled
   std::uint32_t system_name = 0;  // as in the symbol table or DW_AT_linkage_name
@@ -31,14 +33,16 @@ struct Symbols {
 
 struct SymbolizerStats {
   std::uint64_t modules_unreadable = 0;  // file gone, replaced (build id differs) or broken
-  std::uint64_t over_memory_cap = 0;     // modules whose lines or inlined frames were left out for lack of memory
+  std::uint64_t over_memory_cap =
+      0;  // modules whose lines or inlined frames were left out for lack of memory
   std::size_t cache_bytes = 0;
 };
 
 // Not thread-safe: one caller at a time. Not async-signal-safe. Nothing throws.
 class Symbolizer {
  public:
-  // What a module's DWARF may take while it is read; beyond it names come from the symbol table alone, counted.
+  // What a module's DWARF may take while it is read; beyond it names come from the symbol table
+  // alone, counted.
   static constexpr std::size_t kDefaultMemoryCap = 64u << 20;
 
   explicit Symbolizer(std::size_t memory_cap = kDefaultMemoryCap) noexcept;
@@ -46,8 +50,9 @@ class Symbolizer {
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;
 
-  // `pcs` are run-time addresses inside `module` (callers already point into their call instruction), in any order.
-  // Answers are remembered, keyed by build id (else path, device, inode) and offset; the memory of answers is capped.
+  // `pcs` are run-time addresses inside `module` (callers already point into their call
+  // instruction), in any order. Answers are remembered, keyed by build id (else path, device,
+  // inode) and offset; the memory of answers is capped.
   Symbols Symbolize(const elf::Module& module, const std::vector<std::uint64_t>& pcs) noexcept;
 
   SymbolizerStats stats() const noexcept;
