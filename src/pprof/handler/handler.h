@@ -1,0 +1,17 @@
+// The SIGPROF handler. It runs on any thread at any instruction: no lock, no allocation, no system
+// library beyond allowed_symbols.txt (a test compares). It takes the thread's record from the
+// timer's cookie, so it needs no thread-local storage and also works on threads that never called
+// this library.
+#pragma once
+
+#include <signal.h>
+
+namespace pprof::handler {
+
+// What handled SIGPROF before us; written once before the handler is installed.
+extern struct sigaction g_previous;
+
+// Async-signal-safe.
+void OnSigprof(int signal, siginfo_t* info, void* context) noexcept;
+
+}  // namespace pprof::handler

@@ -1,0 +1,86 @@
+// What the signal handler knows of a thread, and what the whole library knows of all threads: a
+// fixed region of records that is never unmapped, so that a late signal always finds valid memory.
+// labels/ and sampler/ fill the records.
+#pragma once
+
+#include <pprof/trace_context.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "src/pprof/handler/ring.h"
+
+namespace pprof::handler {
+
+// User labels as the handler copies them into a sample: for each label, sorted by key, { u16 key
+// size, u16 value size, key bytes, value bytes }, native byte order, zero-padded to whole words.
+struct LabelBlob {
+  std::uint32_t bytes;  // without the padding
+  std::uint32_t count;
+  const std::uint64_t* words;
+};
+
+struct alignas(64) ThreadRecord {
+  // Written by the owning thread, read by the handler on that thread.
+  std::atomic<const TraceContext*> trace_context;
+  std::atomic<const LabelBlob*> labels;
+
+  // Written by the sampler. cookie is the sival_ptr of the thread's timer; 0: not sampled.
+  std::atomic<std::uint64_t> cookie;
+  std::atomic<std::uintptr_t> stack_low;
+  std::atomic<std::uintptr_t> stack_high;  // 0: stack not known
+
+  // Taken by the handler, taken away by the collector when the thread is idle.
+  std::atomic<Ring*> ring;
+  // 1 while a handler runs. Set before the handler reads ring or any shared pointer, so that
+  // "pointer replaced, then busy seen 0" proves that no handler holds the old one (both sides
+  // sequentially consistent).
+  std::atomic<std::uint32_t> busy;
+  // Weight delivered since the timer was armed, lost samples included.
+  std::atomic<std::uint64_t> delivered;
+
+  // Below: ordinary threads only, under the thread registry's lock.
+  std::int32_t tid;
+  std::int32_t timer;          // kernel timer id; -1: none
+  std::uint32_t epoch;         // counts armings; part of the cookie
+  std::uint32_t next_free;     // index + 1 in the free list
+  std::int64_t cpu_at_arm_ns;  // CPU clock of the thread when its timer was armed
+  std::uint64_t last_token;    // trace and label tokens are unique over all owners of a record
+  bool registered;             // by the thread itself (has an exit hook), not only found by a scan
+  bool seen;                   // mark of the present scan
+};
+static_assert(sizeof(ThreadRecord) == 128, "two cache lines a thread");
+
+// 16,384 threads; beyond that a thread is not sampled and counted (Stats::threads_over_limit).
+inline constexpr std::uint32_t kMaxThreads = 1u << 14;
+inline constexpr std::uint32_t kMaxRings = 512;
+
+// A cookie: magic (16 bits) | epoch (24) | record index (24).
+constexpr std::uint64_t MakeCookie(std::uint16_t magic, std::uint32_t epoch, std::uint32_t index) {
+  return std::uint64_t{magic} << 48 | std::uint64_t{epoch & 0xffffff} << 24 | index;
+}
+
+// Counters that the handler adds to. Explained in <pprof/stats.h>.
+struct HandlerCounters {
+  std::atomic<std::uint64_t> deliveries, overruns, foreign_signals, stale_signals;
+  std::atomic<std::uint64_t> samples, samples_labelled;
+  std::atomic<std::uint64_t> lost_ring_full, lost_no_ring, lost_reentrant;
+  std::atomic<std::uint64_t> walk_ends[6];  // by WalkEnd
+};
+
+// All that the handler shares with the rest. Constant-initialised, never destroyed.
+struct Shared {
+  std::atomic<ThreadRecord*> records;  // kMaxThreads of them; nullptr before the first registration
+  std::atomic<std::uint32_t> magic;    // of our cookies; 0 before the first start
+  std::atomic<bool> enabled;           // a profile is running
+  std::atomic<std::uint32_t> wake;     // futex: the collector sleeps on it
+  std::atomic<std::uint64_t>
+      pending_lost;  // weight that found no ring, to be taken by the collector
+  std::atomic<std::uint64_t> pending_lost_since_ns;
+  RingPool rings;
+  HandlerCounters counters;
+};
+extern Shared g_shared;
+
+}  // namespace pprof::handler
