@@ -1,0 +1,73 @@
+#include "src/pprof/base/log.h"
+
+#include <cstdio>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace pprof {
+namespace {
+
+// Leaked: a line may be spoken in static destruction.
+struct LogState {
+  // Recursive: the host's handler may log again or fork.
+  std::recursive_mutex mutex;
+  LogHandler handler;  // only when `replaced`
+  bool replaced = false;
+  std::set<std::string, std::less<>> spoken;
+};
+
+LogState& State() {
+  static LogState* const state = new LogState();
+  return *state;
+}
+
+void SpeakDefault(LogLevel level, std::string_view line) {
+  if (level < LogLevel::kWarning) return;
+  std::fprintf(stderr, "otel-profiling-cpp: %s: %.*s\n",
+               level == LogLevel::kError ? "error" : "warning", static_cast<int>(line.size()),
+               line.data());
+}
+
+void Speak(LogState& state, LogLevel level, std::string_view line) {
+  if (!state.replaced) return SpeakDefault(level, line);
+  if (state.handler) state.handler(level, line);
+}
+
+}  // namespace
+
+void SetLogHandler(LogHandler handler) noexcept {
+  LogState& state = State();
+  const std::lock_guard<std::recursive_mutex> lock(state.mutex);
+  state.handler = std::move(handler);
+  state.replaced = true;
+}
+
+namespace base {
+
+void Log(LogLevel level, std::string_view line) noexcept {
+  try {
+    LogState& state = State();
+    const std::lock_guard<std::recursive_mutex> lock(state.mutex);
+    Speak(state, level, line);
+  } catch (...) {  // the host's log handler threw, or there is no memory: the line is lost, the
+                   // host goes on
+  }
+}
+
+void LogOnce(LogLevel level, const char* kind, std::string_view line) noexcept {
+  try {
+    LogState& state = State();
+    const std::lock_guard<std::recursive_mutex> lock(state.mutex);
+    if (!state.spoken.emplace(kind).second) return;
+    Speak(state, level, line);
+  } catch (...) {
+  }
+}
+
+void LockLogForFork() noexcept { State().mutex.lock(); }
+void UnlockLogForFork() noexcept { State().mutex.unlock(); }
+
+}  // namespace base
+}  // namespace pprof

@@ -1,0 +1,73 @@
+// The calling thread as labels/ and sampler/ see it: its record, which the handler reads, and its
+// stacks of scopes, which only the thread itself uses.
+#pragma once
+
+#include <pprof/trace_context.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "src/pprof/handler/thread_record.h"
+
+namespace pprof::internal {
+struct LabelData;
+}
+
+namespace pprof::labels {
+
+// One push of a trace context.
+struct TraceLayer {
+  const TraceContext* context;  // nullptr: no trace labels
+  TraceToken token;
+  bool owned;  // made by PushTraceContextCopy
+};
+
+// One LabelScope.
+struct LabelLayer {
+  const internal::LabelData* own;        // what the scope brings; one reference or `slot`
+  const internal::LabelData* effective;  // with the outer labels below it; nullptr: none
+  std::uint64_t token;
+  int slot;  // of the merge cache that keeps both alive; -1: this layer holds a reference to each
+  bool replace;  // a snapshot: outer labels do not shine through
+};
+
+// Remembers the merge of two sets, so that a scope with a prebuilt set costs no atomic operation
+// and no allocation.
+struct MergeSlot {
+  const internal::LabelData* outer = nullptr;  // a reference each, held while the slot is filled
+  const internal::LabelData* inner = nullptr;
+  const internal::LabelData* merged = nullptr;
+  std::uint32_t uses = 0;  // layers that rely on this slot
+};
+
+struct ThreadState {
+  static constexpr int kMergeSlots = 8;
+
+  handler::ThreadRecord* record = nullptr;
+  std::vector<TraceLayer> trace_layers;
+  std::vector<LabelLayer> label_layers;
+  MergeSlot merges[kMergeSlots];
+};
+
+extern __thread ThreadState* t_state;
+
+// Registers the calling thread. nullptr: no memory, or too many threads (counted).
+ThreadState* RegisterThread() noexcept;
+
+// The calling thread's state, made on first use. Not async-signal-safe.
+inline ThreadState* CurrentThread() noexcept {
+  ThreadState* state = t_state;
+  return __builtin_expect(state != nullptr, 1) ? state : RegisterThread();
+}
+
+// Releases what the layers of an ending thread hold. Defined by labels.cc.
+void ReleaseLayers(ThreadState& state) noexcept;
+
+// Counters of <pprof/stats.h> that this folder adds to.
+struct LabelCounters {
+  std::atomic<std::uint64_t> labels_dropped, scopes_misplaced, context_storage_lost;
+  std::atomic<std::uint64_t> threads_registered, threads_over_limit;
+};
+extern LabelCounters g_label_counters;
+
+}  // namespace pprof::labels

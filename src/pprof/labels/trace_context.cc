@@ -1,0 +1,166 @@
+#include <pprof/trace_context.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "src/pprof/base/log.h"
+#include "src/pprof/labels/thread.h"
+
+namespace pprof {
+namespace {
+
+using labels::CurrentThread;
+using labels::ThreadState;
+using labels::TraceLayer;
+
+// At most kMaxSpanNameBytes, never inside a UTF-8 sequence.
+std::size_t CutSize(std::string_view name) noexcept {
+  if (name.size() <= kMaxSpanNameBytes) return name.size();
+  std::size_t size = kMaxSpanNameBytes;
+  while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xc0) == 0x80) --size;
+  return size;
+}
+
+SpanName* NewName(std::string_view name, void* memory) noexcept {
+  const std::size_t size = CutSize(name);
+  char* text = static_cast<char*>(memory) + sizeof(SpanName);
+  if (size > 0) std::memcpy(text, name.data(), size);
+  return new (memory) SpanName{static_cast<std::uint32_t>(size), text, nullptr};
+}
+
+// Same thread as the handler that reads it: the compiler alone must keep the order.
+void Publish(ThreadState& thread, const TraceContext* context) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  thread.record->trace_context.store(context, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void PublishTop(ThreadState& thread) noexcept {
+  Publish(thread, thread.trace_layers.empty() ? nullptr : thread.trace_layers.back().context);
+}
+
+void FreeCopy(const TraceContext* context) noexcept {
+  if (context == nullptr) return;
+  if (context->name != nullptr) context->name->Unref();
+  if (context->id != nullptr) context->id->Unref();
+  delete context;
+}
+
+TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
+  ThreadState* thread = CurrentThread();
+  if (thread == nullptr) return 0;
+  try {
+    const TraceToken token = ++thread->record->last_token;
+    thread->trace_layers.push_back({context, token, owned});
+    Publish(*thread, context);
+    return token;
+  } catch (...) {  // no memory: the labels are missing
+    return 0;
+  }
+}
+
+// From the middle of the stack: rare, so it may be slow.
+bool PopInner(ThreadState& thread, TraceToken token) noexcept {
+  auto& layers = thread.trace_layers;
+  for (std::size_t i = layers.size(); i-- > 0;) {
+    if (layers[i].token != token) continue;
+    const TraceLayer gone = layers[i];
+    layers.erase(layers.begin() + static_cast<std::ptrdiff_t>(i));
+    for (TraceLayer& layer : layers) {  // a layer may lean on an enclosing one's context
+      if (!layer.owned && layer.context == gone.context) layer.context = nullptr;
+    }
+    PublishTop(thread);
+    if (gone.owned) FreeCopy(gone.context);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+SpanState* SpanState::Create(std::string_view name) noexcept {
+  // One allocation holds the object and its first name.
+  void* memory = std::malloc(sizeof(SpanState) + sizeof(SpanName) + CutSize(name));
+  if (memory == nullptr) return nullptr;
+  auto* state = new (memory) SpanState();
+  state->name_.store(NewName(name, state + 1), std::memory_order_release);
+  return state;
+}
+
+void SpanState::SetName(std::string_view name) noexcept {
+  const SpanName* old = name_.load(std::memory_order_acquire);
+  if (std::string_view(old->text, old->size) == name.substr(0, CutSize(name))) return;
+  void* memory = std::malloc(sizeof(SpanName) + CutSize(name));
+  if (memory == nullptr) return;
+  SpanName* fresh = NewName(name, memory);
+  do {
+    fresh->older = old;
+  } while (!name_.compare_exchange_weak(old, fresh, std::memory_order_acq_rel));
+}
+
+void SpanState::Free() noexcept {
+  const SpanName* name = name_.load(std::memory_order_relaxed);
+  while (name->older != nullptr) {  // the oldest lies in this object's own allocation
+    const SpanName* older = name->older;
+    std::free(const_cast<SpanName*>(name));
+    name = older;
+  }
+  std::free(this);
+}
+
+TraceToken PushTraceContext(const TraceContext* context) noexcept {
+  return PushLayer(context, false);
+}
+
+TraceToken PushTraceContextCopy(const TraceContext& context) noexcept {
+  auto* copy = new (std::nothrow) TraceContext(context);
+  if (copy == nullptr) return 0;
+  if (copy->name != nullptr) copy->name->Ref();
+  if (copy->id != nullptr) copy->id->Ref();
+  const TraceToken token = PushLayer(copy, true);
+  if (token == 0) FreeCopy(copy);
+  return token;
+}
+
+bool PopTraceContext(TraceToken token) noexcept {
+  ThreadState* thread = labels::t_state;
+  if (thread == nullptr || token == 0) return false;
+  auto& layers = thread->trace_layers;
+  if (layers.empty() || layers.back().token != token || layers.back().owned) {
+    return PopInner(*thread, token);
+  }
+  layers.pop_back();
+  PublishTop(*thread);
+  return true;
+}
+
+const TraceContext* CurrentTraceContext() noexcept {
+  const ThreadState* thread = labels::t_state;
+  return thread == nullptr ? nullptr
+                           : thread->record->trace_context.load(std::memory_order_relaxed);
+}
+
+void CountMisplacedScope() noexcept {
+  labels::g_label_counters.scopes_misplaced.fetch_add(1, std::memory_order_relaxed);
+}
+
+void CountLostContextStorage() noexcept {
+  labels::g_label_counters.context_storage_lost.fetch_add(1, std::memory_order_relaxed);
+}
+
+void LogWarningOnce(const char* once, std::string_view line) noexcept {
+  base::LogOnce(LogLevel::kWarning, once, line);
+}
+
+namespace labels {
+
+void ReleaseTraceLayers(ThreadState& thread) noexcept {
+  for (const TraceLayer& layer : thread.trace_layers) {
+    if (layer.owned) FreeCopy(layer.context);
+  }
+  thread.trace_layers.clear();
+}
+
+}  // namespace labels
+}  // namespace pprof
