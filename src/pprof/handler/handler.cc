@@ -12,7 +12,7 @@
 
 namespace pprof::handler {
 
-struct sigaction g_previous;
+std::atomic<const struct sigaction*> g_previous{nullptr};
 
 namespace {
 
@@ -29,12 +29,13 @@ std::uint64_t* ChainMark(siginfo_t* info) {
 }
 
 void PassOn(int signal, siginfo_t* info, void* context) {
-  if (*ChainMark(info) == kChainMark) return;
+  const struct sigaction* previous = g_previous.load(std::memory_order_acquire);
+  if (previous == nullptr || *ChainMark(info) == kChainMark) return;
   *ChainMark(info) = kChainMark;
-  if ((g_previous.sa_flags & SA_SIGINFO) != 0) {
-    if (g_previous.sa_sigaction != nullptr) g_previous.sa_sigaction(signal, info, context);
-  } else if (g_previous.sa_handler != SIG_DFL && g_previous.sa_handler != SIG_IGN) {
-    g_previous.sa_handler(signal);
+  if ((previous->sa_flags & SA_SIGINFO) != 0) {
+    if (previous->sa_sigaction != nullptr) previous->sa_sigaction(signal, info, context);
+  } else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN) {
+    previous->sa_handler(signal);
   }
 }
 
@@ -123,6 +124,7 @@ Ring* FindRing(ThreadRecord& record, std::uint32_t index) {
     if (ring == nullptr) return nullptr;
     ring->owner.store(index + 1, std::memory_order_release);
     record.ring.store(ring, std::memory_order_seq_cst);
+    WakeCollector();  // it sleeps longer while no thread has a ring
   }
   return ring;
 }

@@ -6,10 +6,12 @@
 
 #include <signal.h>
 
+#include <atomic>
+
 namespace pprof::handler {
 
-// What handled SIGPROF before us; written once before the handler is installed.
-extern struct sigaction g_previous;
+// What handled SIGPROF before us; nullptr: nothing. Points to memory that is never freed.
+extern std::atomic<const struct sigaction*> g_previous;
 
 // Async-signal-safe.
 void OnSigprof(int signal, siginfo_t* info, void* context) noexcept;

@@ -47,8 +47,10 @@ struct alignas(64) ThreadRecord {
   std::uint32_t next_free;     // index + 1 in the free list
   std::int64_t cpu_at_arm_ns;  // CPU clock of the thread when its timer was armed
   std::uint64_t last_token;    // trace and label tokens are unique over all owners of a record
-  bool registered;             // by the thread itself (has an exit hook), not only found by a scan
-  bool seen;                   // mark of the present scan
+  std::uint32_t session;       // of sampling in which this thread got its timer or was refused one
+  bool refused;     // timer_create failed: cpu_at_arm_ns moves on as its CPU time is accounted for
+  bool registered;  // by the thread itself (has an exit hook), not only found by a scan
+  bool seen;        // mark of the present scan
 };
 static_assert(sizeof(ThreadRecord) == 128, "two cache lines a thread");
 

@@ -1,0 +1,173 @@
+// The collector's half of Sampler: what happens every tick.
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "src/pprof/base/log.h"
+#include "src/pprof/sampler/sampler.h"
+#include "src/pprof/sampler/signal_install.h"
+#include "src/pprof/sampler/timer.h"
+
+namespace pprof::sampler {
+namespace {
+
+using handler::g_shared;
+using handler::Ring;
+
+// Ticks without a sample after which a thread's ring goes back to the pool, and after which the
+// collector slows down.
+constexpr std::uint32_t kIdleRounds = 10;
+constexpr std::int64_t kIdleTickNs = 400000000;
+constexpr std::uint32_t kTicksPerFullScan = 10;
+
+}  // namespace
+
+void Sampler::CollectorMain() noexcept {
+  pthread_setname_np(pthread_self(), "otel-profiling");
+  const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
+  timers_.SetOwnThread(tid);
+  collector_tid_.store(tid, std::memory_order_release);
+  for (std::uint32_t tick = 1;; ++tick) {
+    SleepUntilTick();
+    if (stop_collector_.load(std::memory_order_acquire)) break;
+    Tick(tick % kTicksPerFullScan == 0);
+  }
+  collector_tid_.store(0, std::memory_order_release);
+  ended_collectors_cpu_ns_.fetch_add(static_cast<std::uint64_t>(ThreadCpuNs(tid)),
+                                     std::memory_order_relaxed);
+}
+
+void Sampler::SleepUntilTick() noexcept {
+  const std::int64_t ns = idle_ticks_ > kIdleRounds ? kIdleTickNs : tick_ns_;
+  const timespec timeout = {ns / 1000000000, ns % 1000000000};
+  // Woken early by a handler whose ring is half full or whose thread had none.
+  syscall(SYS_futex, &g_shared.wake, FUTEX_WAIT_PRIVATE, 0, &timeout, nullptr, 0);
+  g_shared.wake.store(0, std::memory_order_release);
+}
+
+void Sampler::Tick(bool full_scan) noexcept {
+  timers_.Scan(full_scan);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (windows_.empty()) return;
+  // First the samples, then the modules: a sample belongs to what was loaded when it was taken.
+  Drain();
+  RefreshModules();
+  GuardHandler();
+}
+
+void Sampler::RefreshModules() noexcept {
+  if (modules_.Refresh()) NoteModules();
+  // A handler that runs now may hold the table of before.
+  if (modules_.has_retired() && NoHandlerRunning()) modules_.ReclaimRetired();
+}
+
+void Sampler::NoteModules() noexcept {
+  const auto list = modules_.Current();
+  for (Window* window : windows_) {
+    try {
+      window->modules[list->version] = list;
+    } catch (...) {  // its addresses stay without names
+    }
+  }
+}
+
+void Sampler::Drain() noexcept {
+  const std::uint64_t version = modules_.Current()->version;
+  const std::uint32_t used = g_shared.rings.high_water();
+  bool active = false;
+  for (std::uint32_t i = 0; i < used; ++i) {
+    Ring& ring = *g_shared.rings.at(i);
+    if (ring.owner.load(std::memory_order_acquire) == 0) continue;
+    active = active || ring.Front() != nullptr;
+    DrainRing(ring, version);
+    RetireIdleRing(ring);
+  }
+  idle_ticks_ = active ? 0 : idle_ticks_ + 1;
+  DeliverLossesAndOwed();
+}
+
+void Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
+  ring.idle_rounds = ring.Front() == nullptr ? ring.idle_rounds + 1 : 0;
+  while (const handler::SampleHeader* sample = ring.Front()) {
+    Deliver(*sample, version);
+    ring.Pop();
+  }
+  std::uint64_t since_ns = 0;
+  const std::uint64_t lost = ring.TakeLoss(&since_ns);
+  if (lost > 0) DeliverSpecial(Special::kLostRingFull, lost, since_ns);
+}
+
+void Sampler::RetireIdleRing(Ring& ring) noexcept {
+  handler::ThreadRecord& owner =
+      g_shared.records.load(std::memory_order_acquire)[ring.owner.load() - 1];
+  if (!ring.retiring) {
+    if (ring.idle_rounds < kIdleRounds) return;
+    owner.ring.store(nullptr, std::memory_order_seq_cst);
+    ring.retiring = true;
+  }
+  // Seen after the pointer was taken away: no handler holds the ring any more.
+  if (owner.busy.load(std::memory_order_seq_cst) != 0 || ring.Front() != nullptr) return;
+  std::uint64_t since_ns = 0;
+  const std::uint64_t lost = ring.TakeLoss(&since_ns);
+  if (lost > 0) DeliverSpecial(Special::kLostRingFull, lost, since_ns);
+  g_shared.rings.Give(&ring);
+}
+
+void Sampler::Deliver(const handler::SampleHeader& sample, std::uint64_t version) noexcept {
+  for (Window* window : windows_) {
+    if (!window->Holds(sample.time_ns)) continue;
+    if (!window->aggregate.Add(sample, version)) stats_.storage_full += sample.weight;
+  }
+}
+
+void Sampler::DeliverSpecial(Special special, std::uint64_t weight,
+                             std::uint64_t time_ns) noexcept {
+  for (Window* window : windows_) {
+    if (window->Holds(time_ns)) window->aggregate.AddSpecial(special, weight);
+  }
+}
+
+void Sampler::DeliverLossesAndOwed() noexcept {
+  const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
+  if (no_ring > 0) {
+    DeliverSpecial(Special::kLostNoRing, no_ring, g_shared.pending_lost_since_ns.load());
+  }
+  const std::uint64_t reentrant = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
+  if (reentrant > reentrant_seen_) {
+    DeliverSpecial(Special::kLostReentrant, reentrant - reentrant_seen_, last_drain_ns_);
+    reentrant_seen_ = reentrant;
+  }
+  try {
+    timers_.TakeOwed(&owed_);
+  } catch (...) {  // stays owed
+  }
+  for (const Owed& owed : owed_) {
+    stats_.exit_correction += owed.exit_correction;
+    DeliverSpecial(Special::kExitCorrection, owed.exit_correction, owed.time_ns);
+    DeliverSpecial(Special::kTimerRefused, owed.timer_refused, owed.time_ns);
+  }
+  owed_.clear();
+  last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());
+}
+
+// Somebody else took SIGPROF. Their handler now gets our signals, or the default action would end
+// the process: take it back once, passing foreign signals on to them; if it happens again, give up.
+void Sampler::GuardHandler() noexcept {
+  if (handlers_lost_ >= 2 || SignalHandlerInPlace()) return;
+  ++stats_.handler_replaced;
+  if (++handlers_lost_ == 1 && InstallSignalHandler().ok()) {
+    return base::LogOnce(LogLevel::kWarning, "handler replaced",
+                         "the SIGPROF handler was replaced while a profile runs; taken back once, "
+                         "foreign signals go to the new one");
+  }
+  handlers_lost_ = 2;
+  timers_.Stop();
+  base::LogOnce(LogLevel::kError, "handler replaced twice",
+                "SIGPROF was taken by another handler again: sampling is off until all profiles "
+                "are stopped; only one user of SIGPROF can run at a time");
+}
+
+}  // namespace pprof::sampler

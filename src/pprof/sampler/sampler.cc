@@ -1,0 +1,230 @@
+#include "src/pprof/sampler/sampler.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "src/pprof/base/log.h"
+#include "src/pprof/sampler/signal_install.h"
+#include "src/pprof/sampler/timer.h"
+
+namespace pprof::sampler {
+namespace {
+
+using handler::g_shared;
+
+std::atomic<Sampler*> g_sampler{nullptr};
+std::atomic<std::uint32_t> g_fork_generation{0};
+
+constexpr std::size_t kRingRegionBytes = std::size_t{handler::kMaxRings} * handler::Ring::kBytes;
+
+// Address space only; pages come with use. Kept for the process's life, because a late handler may
+// still look at a ring; emptied whenever sampling ends.
+bool MapRings() noexcept {
+  if (g_shared.rings.count() == 0) {
+    void* region = mmap(nullptr, kRingRegionBytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (region == MAP_FAILED) return false;
+    g_shared.rings.Init(region, handler::kMaxRings);
+  }
+  return true;
+}
+
+// REQUIRES: no handler uses a ring.
+void EmptyRings() noexcept {
+  labels::ThreadRegistry& registry = labels::ThreadRegistry::Get();
+  handler::ThreadRecord* records = g_shared.records.load(std::memory_order_acquire);
+  for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
+    records[i].ring.store(nullptr, std::memory_order_seq_cst);
+  }
+  void* region = g_shared.rings.at(0);
+  madvise(region, kRingRegionBytes, MADV_DONTNEED);
+  g_shared.rings.Init(region, handler::kMaxRings);
+  g_shared.pending_lost.store(0, std::memory_order_relaxed);
+}
+
+// Another copy of this library in the process has other addresses, so its signals are foreign to
+// us.
+void ChooseMagic() noexcept {
+  if (g_shared.magic.load(std::memory_order_relaxed) != 0) return;
+  const auto mixed = reinterpret_cast<std::uint64_t>(&g_shared) * 0x9e3779b97f4a7c15u;
+  g_shared.magic.store(static_cast<std::uint32_t>(mixed >> 48 | 1), std::memory_order_release);
+}
+
+void ResetAfterForkInChild() noexcept {
+  // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
+  g_sampler.store(nullptr, std::memory_order_release);
+  g_fork_generation.fetch_add(1, std::memory_order_acq_rel);
+  if (g_shared.rings.count() != 0) EmptyRings();
+}
+
+}  // namespace
+
+Sampler::Sampler() : modules_(*new unwind::ModuleRegistry()) {}
+
+Sampler& Sampler::Get() {
+  static std::once_flag once;
+  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ResetAfterForkInChild); });
+  Sampler* sampler = g_sampler.load(std::memory_order_acquire);
+  if (sampler != nullptr) return *sampler;
+  auto* fresh = new Sampler();
+  if (g_sampler.compare_exchange_strong(sampler, fresh, std::memory_order_acq_rel)) return *fresh;
+  return *sampler;  // another thread was first; `fresh` is leaked, once
+}
+
+std::uint32_t Sampler::ForkGeneration() noexcept {
+  return g_fork_generation.load(std::memory_order_acquire);
+}
+
+Status Sampler::Start(Window* window, int rate) noexcept {
+  const std::lock_guard<std::mutex> control(control_mutex_);
+  const bool first = windows_.empty();
+  if (first) {
+    const Status started = StartSampling(rate);
+    if (!started.ok()) return started;
+  }
+  try {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    windows_.push_back(window);
+    window->period_ns = period_ns_;
+    window->wall_start_ns = RealtimeNs();
+    window->process_cpu_start_ns = ProcessCpuNs();
+    window->library_cpu_start_ns = LibraryCpuNs();
+    window->start_ns = static_cast<std::uint64_t>(MonotonicNs());
+    NoteModules();
+  } catch (...) {
+    if (first) StopSampling();
+    return {Status::Code::kUnavailable, "no memory to start a profile"};
+  }
+  return {};
+}
+
+Status Sampler::StartSampling(int rate) noexcept {
+  period_ns_ = 1000000000 / rate;
+  // About ten signals of a busy thread between two ticks, whatever the rate.
+  tick_ns_ = std::clamp<std::int64_t>(10 * period_ns_, 10000000, 100000000);
+  if (!MapRings())
+    return {Status::Code::kUnavailable, "no address space for sample buffers (8 MiB)"};
+  modules_.Refresh(true);
+  const Status installed = InstallSignalHandler();
+  if (!installed.ok()) return installed;
+  handlers_lost_ = 0;
+  ChooseMagic();
+  reentrant_seen_ = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
+  const Status collecting = StartCollector();
+  if (!collecting.ok()) return collecting;
+  g_shared.enabled.store(true, std::memory_order_seq_cst);
+  timers_.Start(period_ns_, ++session_);
+  if (timers_.armed() > 0 || timers_.last_error() == 0) return {};
+  StopSampling();
+  return {Status::Code::kUnavailable,
+          std::string("no thread can be sampled: timer_create: ") +
+              std::strerror(timers_.last_error()) +
+              "; raise RLIMIT_SIGPENDING (ulimit -i) or run where CPU-time timers work"};
+}
+
+Status Sampler::StartCollector() noexcept {
+  stop_collector_.store(false, std::memory_order_relaxed);
+  collector_tid_.store(0, std::memory_order_relaxed);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all,
+                  &before);  // inherited: the host's signals go to the host's threads
+  Status status;
+  try {
+    collector_ = std::thread([this] { CollectorMain(); });
+  } catch (...) {
+    status = {Status::Code::kUnavailable,
+              "the collector thread cannot be started (pthread_create)"};
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  while (status.ok() && collector_tid_.load(std::memory_order_acquire) == 0) sched_yield();
+  return status;
+}
+
+void Sampler::Stop(Window* window) noexcept {
+  const std::lock_guard<std::mutex> control(control_mutex_);
+  const bool last = windows_.size() == 1;
+  timers_.SettleRefused();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    window->end_ns = static_cast<std::uint64_t>(MonotonicNs());
+    window->process_cpu_ns = ProcessCpuNs() - window->process_cpu_start_ns;
+    window->library_cpu_ns = LibraryCpuNs() - window->library_cpu_start_ns;
+    if (last) {
+      timers_.Stop();
+      g_shared.enabled.store(false, std::memory_order_seq_cst);
+    }
+    WaitForHandlers();
+    Drain();
+    windows_.erase(std::find(windows_.begin(), windows_.end(), window));
+  }
+  if (last) StopSampling();
+}
+
+void Sampler::StopSampling() noexcept {
+  timers_.Stop();
+  g_shared.enabled.store(false, std::memory_order_seq_cst);
+  StopCollector();
+  WaitForHandlers();
+  if (NoHandlerRunning()) EmptyRings();
+}
+
+void Sampler::StopCollector() noexcept {
+  if (!collector_.joinable()) return;
+  stop_collector_.store(true, std::memory_order_release);
+  g_shared.wake.store(1, std::memory_order_release);
+  syscall(SYS_futex, &g_shared.wake, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  collector_.join();
+  timers_.SetOwnThread(0);
+}
+
+SamplerStats Sampler::ReadStats() noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  SamplerStats stats = stats_;
+  stats.library_cpu_ns = LibraryCpuNs();
+  stats.ring_bytes = std::uint64_t{g_shared.rings.high_water()} * handler::Ring::kBytes;
+  stats.modules = modules_.stats();
+  return stats;
+}
+
+std::uint64_t Sampler::LibraryCpuNs() noexcept {
+  const std::int32_t tid = collector_tid_.load(std::memory_order_acquire);
+  const std::int64_t running = tid == 0 ? 0 : ThreadCpuNs(tid);
+  return ended_collectors_cpu_ns_.load(std::memory_order_relaxed) +
+         static_cast<std::uint64_t>(std::max<std::int64_t>(running, 0));
+}
+
+bool Sampler::NoHandlerRunning() noexcept {
+  // Pairs with the sequentially consistent store of `busy` in the handler.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const handler::ThreadRecord* records = g_shared.records.load(std::memory_order_acquire);
+  const std::uint32_t used = labels::ThreadRegistry::Get().high_water();
+  for (std::uint32_t i = 0; i < used; ++i) {
+    if (records[i].busy.load(std::memory_order_seq_cst) != 0) return false;
+  }
+  return true;
+}
+
+// A handler takes microseconds, but its thread may be waiting for a processor: bounded, at worst a
+// sample is missed.
+void Sampler::WaitForHandlers() noexcept {
+  const std::int64_t deadline = MonotonicNs() + 200000000;
+  while (!NoHandlerRunning() && MonotonicNs() < deadline) {
+    const timespec pause = {0, 100000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace pprof::sampler

@@ -1,0 +1,251 @@
+#include "src/pprof/sampler/thread_timers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "src/pprof/base/log.h"
+#include "src/pprof/sampler/timer.h"
+
+namespace pprof::sampler {
+namespace {
+
+using handler::ThreadRecord;
+using labels::ThreadRegistry;
+using Lock = std::lock_guard<std::mutex>;
+
+constexpr const char* kTaskPath = "/proc/self/task";
+
+bool ThreadGone(std::int32_t tid) noexcept {
+  return syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
+}
+
+// SigBlk of /proc/self/task/<tid>/status (proc(5)): bit n - 1 stands for signal n.
+bool BlocksSigprof(std::int32_t tid) noexcept {
+  char path[64];
+  std::snprintf(path, sizeof path, "%s/%d/status", kTaskPath, tid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char text[4096];
+  const ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (size <= 0) return false;
+  text[size] = '\0';
+  const char* line = std::strstr(text, "SigBlk:");
+  if (line == nullptr) return false;
+  return (std::strtoull(line + 7, nullptr, 16) >> (SIGPROF - 1) & 1) != 0;
+}
+
+// Calls f(tid) for every thread of the process. False: /proc is not there.
+template <class F>
+bool ForEachTask(F&& f) noexcept {
+  DIR* tasks = opendir(kTaskPath);
+  if (tasks == nullptr) return false;
+  while (const dirent* entry = readdir(tasks)) {
+    const int tid = std::atoi(entry->d_name);
+    if (tid > 0) f(tid);
+  }
+  closedir(tasks);
+  return true;
+}
+
+}  // namespace
+
+void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  {
+    const Lock lock(registry.mutex());
+    period_ns_ = period_ns;
+    session_ = session;
+    if (getrandom(&random_, sizeof random_, GRND_NONBLOCK) != sizeof random_) {
+      random_ = static_cast<std::uint64_t>(MonotonicNs());
+    }
+    random_ |= 1;
+    carry_ns_ = refused_carry_ns_ = 0;
+    refused_owed_ = 0;
+    registry.SetObserver(this);
+    registry.ForEach([&](ThreadRecord& record) { Arm(record); });
+  }
+  Scan(true);
+}
+
+void ThreadTimers::Stop() noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  registry.SetObserver(nullptr);
+  registry.ForEach([&](ThreadRecord& record) {
+    AccountRefused(record);
+    Disarm(record);
+  });
+  // Without a hook at their end nobody would notice that these end.
+  for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
+    ThreadRecord& record = handler::g_shared.records.load(std::memory_order_relaxed)[i];
+    if (record.tid != 0 && !record.registered) registry.Release(record);
+  }
+}
+
+std::int64_t ThreadTimers::RandomPhase() noexcept {
+  random_ ^= random_ << 13;  // xorshift64 (Marsaglia 2003)
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return 1 + static_cast<std::int64_t>(random_ % static_cast<std::uint64_t>(period_ns_));
+}
+
+void ThreadTimers::Arm(ThreadRecord& record) noexcept {
+  if (record.session == session_ && (record.timer >= 0 || record.refused)) return;
+  record.session = session_;
+  record.refused = false;
+  record.epoch++;
+  const auto magic =
+      static_cast<std::uint16_t>(handler::g_shared.magic.load(std::memory_order_relaxed));
+  const std::uint64_t cookie =
+      handler::MakeCookie(magic, record.epoch, ThreadRegistry::IndexOf(record));
+  record.delivered.store(0, std::memory_order_relaxed);
+  record.cpu_at_arm_ns = ThreadCpuNs(record.tid);
+  if (record.cpu_at_arm_ns < 0) return;  // ended meanwhile: the next scan reaps it
+  record.cookie.store(cookie, std::memory_order_release);
+  const std::int32_t timer = CreateThreadTimer(record.tid, cookie, RandomPhase(), period_ns_);
+  if (timer < 0) return Refuse(record, -timer);
+  record.timer = timer;
+  stats_.created.fetch_add(1, std::memory_order_relaxed);
+  armed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void ThreadTimers::Refuse(ThreadRecord& record, int error) noexcept {
+  record.cookie.store(0, std::memory_order_relaxed);
+  if (error == EINVAL && ThreadGone(record.tid)) return;
+  record.refused = true;
+  last_error_.store(error, std::memory_order_relaxed);
+  stats_.refused.fetch_add(1, std::memory_order_relaxed);
+  base::LogOnce(LogLevel::kWarning, "timer refused",
+                std::string("a thread is not sampled: timer_create: ") + std::strerror(error) +
+                    "; raise RLIMIT_SIGPENDING (ulimit -i), which all processes of this user "
+                    "share (see SigQ in /proc/self/status)");
+}
+
+// A thread without a timer: its CPU time goes under a named frame as it is read.
+void ThreadTimers::AccountRefused(ThreadRecord& record) noexcept {
+  if (!record.refused) return;
+  const std::int64_t now = ThreadCpuNs(record.tid);
+  if (now < record.cpu_at_arm_ns) return;
+  refused_carry_ns_ += now - record.cpu_at_arm_ns;
+  record.cpu_at_arm_ns = now;
+  refused_owed_ += static_cast<std::uint64_t>(refused_carry_ns_ / period_ns_);
+  refused_carry_ns_ %= period_ns_;
+  refused_settled_ns_ = static_cast<std::uint64_t>(MonotonicNs());
+}
+
+void ThreadTimers::SettleRefused() noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  registry.ForEach([&](ThreadRecord& record) { AccountRefused(record); });
+}
+
+void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
+  record.cookie.store(0, std::memory_order_release);
+  record.refused = false;
+  if (record.timer < 0) return;
+  DeleteThreadTimer(record.timer);
+  record.timer = -1;
+  armed_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
+  if (record.tid == own_tid_.load(std::memory_order_relaxed)) return;
+  // The scan may have armed it already; or an ended thread had this tid and was not reaped yet.
+  if (record.timer >= 0 && ThreadTimerOrphaned(record.timer)) Disarm(record);
+  Arm(record);
+  sigset_t blocked;
+  if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0 && sigismember(&blocked, SIGPROF) == 1) {
+    stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+// Totals become exact here: what the thread used beyond what its timer delivered goes into one
+// balance of the process, with its sign, and each period in it is one more sample. (Independent
+// corrections leave 3.5 % at 10,000 threads of 1 ms.)
+void ThreadTimers::OnThreadExit(ThreadRecord& record) noexcept {
+  AccountRefused(record);
+  const bool armed = record.timer >= 0;
+  Disarm(record);
+  if (!armed) return;
+  const auto delivered =
+      static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
+  carry_ns_ += ThreadCpuNs(record.tid) - record.cpu_at_arm_ns - delivered * period_ns_;
+  if (carry_ns_ < period_ns_) return;
+  const auto due = static_cast<std::uint64_t>(carry_ns_ / period_ns_);
+  carry_ns_ %= period_ns_;
+  try {
+    owed_.push_back({static_cast<std::uint64_t>(MonotonicNs()), due, 0});
+  } catch (...) {
+    owed_overflow_ += due;
+    overflow_ns_ = static_cast<std::uint64_t>(MonotonicNs());
+  }
+}
+
+void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
+  const Lock lock(ThreadRegistry::Get().mutex());
+  owed->insert(owed->end(), owed_.begin(), owed_.end());
+  owed_.clear();
+  if (owed_overflow_ > 0 || refused_owed_ > 0) {
+    owed->push_back({std::max(refused_settled_ns_, overflow_ns_), owed_overflow_, refused_owed_});
+    owed_overflow_ = refused_owed_ = 0;
+  }
+}
+
+void ThreadTimers::Scan(bool full) noexcept {
+  // The directory has one link a thread: one system call tells whether anything changed.
+  struct stat info = {};
+  if (stat(kTaskPath, &info) != 0) return;
+  if (!full && info.st_nlink == last_links_) return;
+  last_links_ = info.st_nlink;
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  {
+    const Lock lock(registry.mutex());
+    registry.ForEach([&](ThreadRecord& record) {
+      record.seen = false;
+      AccountRefused(record);
+    });
+  }
+  if (ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) Reap();
+}
+
+void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
+  if (tid == own_tid_.load(std::memory_order_relaxed)) return;
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  if (registry.observer() != this) return;
+  ThreadRecord* record = registry.FindOrAdd(tid);
+  if (record == nullptr) return;
+  record->seen = true;
+  if (record->timer >= 0 || record->refused) return;
+  Arm(*record);
+  stats_.scanned.fetch_add(record->registered ? 0 : 1, std::memory_order_relaxed);
+  if (BlocksSigprof(tid)) stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
+}
+
+void ThreadTimers::Reap() noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
+    ThreadRecord& record = handler::g_shared.records.load(std::memory_order_relaxed)[i];
+    if (record.tid == 0 || record.seen || !ThreadGone(record.tid)) continue;
+    // A timer of an ended thread stays, and counts against RLIMIT_SIGPENDING, until it is deleted.
+    if (record.timer >= 0) stats_.reaped.fetch_add(1, std::memory_order_relaxed);
+    Disarm(record);
+    registry.Release(record);
+  }
+}
+
+}  // namespace pprof::sampler

@@ -1,0 +1,84 @@
+// Gives every thread of the process its timer: those that register and those that a scan of
+// /proc/self/task finds. Keeps the books of CPU time that timers did not deliver.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "src/pprof/handler/thread_record.h"
+#include "src/pprof/labels/thread_registry.h"
+
+namespace pprof::sampler {
+
+struct TimerStats {
+  std::atomic<std::uint64_t> created{0}, refused{0}, reaped{0}, scanned{0}, signal_blocked{0};
+};
+
+// Weight that is owed to the profile beside what timers deliver.
+struct Owed {
+  std::uint64_t time_ns;
+  std::uint64_t exit_correction;
+  std::uint64_t timer_refused;
+};
+
+// One a sampler. Every function takes the thread registry's lock itself, in short pieces; OnThread*
+// are called with it. Not async-signal-safe.
+class ThreadTimers final : public labels::ThreadObserver {
+ public:
+  // Arms all known threads and those of a first scan. `own_tid`: a thread of the library, never
+  // sampled; 0: none.
+  void Start(std::int64_t period_ns, std::uint32_t session) noexcept;
+  // Disarms all threads and forgets those that were only scanned.
+  void Stop() noexcept;
+
+  // The collector's thread, which is not sampled.
+  void SetOwnThread(std::int32_t tid) noexcept { own_tid_.store(tid, std::memory_order_relaxed); }
+
+  // Looks for new threads when their number changed, and at all of them when `full`. Reaps those
+  // that ended.
+  void Scan(bool full) noexcept;
+
+  // Reads the CPU clocks of the threads that were refused a timer, so that what they used counts
+  // until now.
+  void SettleRefused() noexcept;
+
+  // What became due since the last call. REQUIRES: room in `owed` is the caller's matter; may throw
+  // std::bad_alloc.
+  void TakeOwed(std::vector<Owed>* owed);
+
+  void OnThreadRegistered(handler::ThreadRecord& record) noexcept override;
+  void OnThreadExit(handler::ThreadRecord& record) noexcept override;
+
+  const TimerStats& stats() const noexcept { return stats_; }
+  // Threads that have a timer now.
+  std::uint32_t armed() const noexcept { return armed_.load(std::memory_order_relaxed); }
+  int last_error() const noexcept { return last_error_.load(std::memory_order_relaxed); }
+
+ private:
+  void Arm(handler::ThreadRecord& record) noexcept;
+  void Disarm(handler::ThreadRecord& record) noexcept;
+  void Refuse(handler::ThreadRecord& record, int error) noexcept;
+  void AccountRefused(handler::ThreadRecord& record) noexcept;
+  void VisitThread(std::int32_t tid) noexcept;
+  void Reap() noexcept;
+  std::int64_t RandomPhase() noexcept;
+
+  std::int64_t period_ns_ = 0;
+  std::uint32_t session_ = 0;
+  std::uint64_t random_ = 0;
+  std::int64_t carry_ns_ = 0;          // CPU time of ended threads that no sample stands for yet
+  std::int64_t refused_carry_ns_ = 0;  // the same for threads without a timer
+  std::uint64_t refused_owed_ = 0;
+  std::uint64_t refused_settled_ns_ = 0;
+  std::vector<Owed> owed_;
+  std::uint64_t owed_overflow_ = 0;  // exit corrections for which there was no memory
+  std::uint64_t overflow_ns_ = 0;
+  std::atomic<std::uint64_t> last_links_{0};
+  std::atomic<std::int32_t> own_tid_{0};
+  std::atomic<std::uint32_t> armed_{0};
+  std::atomic<int> last_error_{0};
+  TimerStats stats_;
+};
+
+}  // namespace pprof::sampler
