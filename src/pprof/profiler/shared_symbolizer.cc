@@ -1,0 +1,50 @@
+#include "src/pprof/profiler/shared_symbolizer.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <mutex>
+#include <new>
+
+#include "src/pprof/profiler/assemble.h"
+
+namespace pprof::profiler {
+namespace {
+
+struct Shared {
+  std::mutex mutex;
+  symbolize::Symbolizer symbolizer;
+};
+
+// Leaked: a profile may be stopped in static destruction. A fork child gets a new one, because
+// another thread of the parent may have been inside the old one.
+std::atomic<Shared*> g_shared{nullptr};
+
+Shared& Get() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    pthread_atfork(nullptr, nullptr, [] { g_shared.store(nullptr, std::memory_order_release); });
+  });
+  Shared* shared = g_shared.load(std::memory_order_acquire);
+  if (shared != nullptr) return *shared;
+  auto* fresh = new Shared();
+  if (g_shared.compare_exchange_strong(shared, fresh, std::memory_order_acq_rel)) return *fresh;
+  return *shared;  // another thread was first; `fresh` is leaked, once
+}
+
+}  // namespace
+
+profile::Profile AssembleShared(const sampler::Window& window) {
+  Shared& shared = Get();
+  const std::lock_guard<std::mutex> lock(shared.mutex);
+  return Assemble(window, shared.symbolizer);
+}
+
+symbolize::SymbolizerStats ReadSymbolizerStats() noexcept {
+  Shared* shared = g_shared.load(std::memory_order_acquire);
+  if (shared == nullptr) return {};
+  const std::lock_guard<std::mutex> lock(shared->mutex);
+  return shared->symbolizer.stats();
+}
+
+}  // namespace pprof::profiler
