@@ -1,0 +1,65 @@
+// The whole promise in one program: a traced C++ service, every CPU sample labelled with its span,
+// and the flame graph of the slowest span. Prints what a person wants to know, leaves a pprof file
+// and a summary for programs.
+
+#include <pprof/profile.h>
+#include <pprof/stats.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "examples/demo/accounting.h"
+#include "examples/demo/options.h"
+#include "examples/demo/report.h"
+#include "examples/demo/service.h"
+#include "examples/demo/summary.h"
+#include "examples/demo/tracing.h"
+
+namespace {
+
+int g_seconds = 0;
+
+void ShowProgress(double seconds, std::size_t spans) {
+  std::fprintf(stderr, "%srunning a traced service: %4.1f of %d s, %zu spans%s",
+               isatty(2) != 0 ? "\r" : "", seconds < g_seconds ? seconds : g_seconds, g_seconds,
+               spans, isatty(2) != 0 ? "  " : "\n");
+}
+
+int Fail(const char* what, const std::string& why) {
+  std::fprintf(stderr, "demo: %s: %s\n", what, why.c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  demo::Options options;
+  if (!demo::ParseOptions(argc, argv, &options)) return 2;
+  g_seconds = options.seconds;
+
+  demo::InitTracing(options);  // one line of it wraps the TracerProvider
+  const std::uint64_t library_before = pprof::ReadStats().library_cpu_ns;
+  const std::int64_t cpu_before = demo::ProcessCpuNs();
+  auto profile = pprof::StartCpuProfile(options.profile_path);
+  if (!profile.ok()) return Fail("no profile", profile.status().message);
+
+  demo::RunService(std::chrono::seconds(options.seconds), ShowProgress);
+
+  demo::Totals totals;
+  totals.process_cpu_ns = demo::ProcessCpuNs() - cpu_before;
+  totals.library_cpu_ns =
+      static_cast<std::int64_t>(pprof::ReadStats().library_cpu_ns - library_before);
+  const pprof::Status stopped = profile->Stop();
+  if (isatty(2) != 0) std::fprintf(stderr, "\n");
+  if (!stopped.ok()) return Fail("the profile was not written", stopped.message);
+  totals.samples_lost = static_cast<std::int64_t>(pprof::ReadStats().samples_lost);
+
+  demo::Summary summary;
+  const std::string error = demo::Summarize(options, totals, &summary);
+  if (!error.empty()) return Fail("the profile cannot be read back", error);
+  demo::PrintReport(options, summary);
+  if (!demo::WriteSummary(options.summary_path, summary)) {
+    return Fail("no summary", options.summary_path + " cannot be written");
+  }
+  return 0;
+}
