@@ -1,5 +1,8 @@
 // A CPU profile in memory, shaped like pprof (github.com/google/pprof, proto/profile.proto): the
-// only type that the stages behind the sampler share.
+// only type that the stages behind the sampler share. The profiler fills it, encode/ writes it.
+//
+// Invariants, kept by whoever fills it: indices name existing entries; no two samples have the same
+// stack and labels; no two locations are equal. Plain data without locks: one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace pprof::profile {
@@ -27,7 +29,7 @@ struct Mapping {
   StringId filename = 0;
   StringId build_id = 0;  // lower-case hex
   // Promises for every location of the mapping: consumers do not symbolize where has_functions is
-  // set.
+  // set. Profile::ResolveMappingFlags() fills them in.
   bool has_functions = false;
   bool has_filenames = false;
   bool has_line_numbers = false;
@@ -60,19 +62,36 @@ struct Label {
 struct Sample {
   std::vector<std::uint32_t> locations;  // leaf first; indices into Profile::locations
   std::int64_t count = 0;     // samples/count; the second value is count * period (cpu/nanoseconds)
-  std::vector<Label> labels;  // unique keys
+  std::vector<Label> labels;  // unique keys; pprof cannot say an empty value: it reads as no label
 };
 
+// Movable; a profile that was moved from may only be destroyed or assigned to. Members throw
+// std::bad_alloc only. Not async-signal-safe.
 class Profile {
  public:
+  // Strings that every CPU profile needs; their ids are the same in all profiles.
+  static constexpr StringId kSamples = 1;      // "samples"
+  static constexpr StringId kCount = 2;        // "count"
+  static constexpr StringId kCpu = 3;          // "cpu"
+  static constexpr StringId kNanoseconds = 4;  // "nanoseconds"
+
   Profile();
+  Profile(Profile&&) = default;
+  Profile& operator=(Profile&&) = default;
+  Profile(const Profile&) = delete;  // the index points into the strings
+  Profile& operator=(const Profile&) = delete;
 
   // Interns; the same text gives the same id. Text is made valid UTF-8 first (each broken byte
   // becomes U+FFFD), because receivers reject a profile whose string table is not.
   StringId Intern(std::string_view text);
   const std::deque<std::string>& strings() const { return strings_; }
-  // One function for equal fields.
+  // One function for equal fields. Functions come into `functions` only through here.
   std::uint32_t AddFunction(const Function& function);
+  // Sets has_* of every mapping to what is true of all its locations: has_functions where each has
+  // a named function, has_filenames and has_line_numbers likewise for each of its lines;
+  // has_inline_frames where one has inlined functions. A mapping without locations promises
+  // nothing. To be called when the locations are complete.
+  void ResolveMappingFlags();
 
   std::vector<Mapping> mappings;  // [0]: the main binary
   std::vector<Function> functions;
@@ -85,11 +104,16 @@ class Profile {
 
  private:
   struct FunctionHash {
-    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const noexcept;
+    std::size_t operator()(const Function& function) const noexcept;
   };
+  struct FunctionEqual {
+    bool operator()(const Function& a, const Function& b) const noexcept;
+  };
+  StringId InternValid(std::string_view text);
+
   std::deque<std::string> strings_;  // stable addresses for the views in ids_
   std::unordered_map<std::string_view, StringId> ids_;
-  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> function_ids_;
+  std::unordered_map<Function, std::uint32_t, FunctionHash, FunctionEqual> function_ids_;
 };
 
 }  // namespace pprof::profile
