@@ -75,14 +75,17 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
     carry_ns_ = refused_carry_ns_ = 0;
     refused_owed_ = 0;
     registry.SetObserver(this);
-    registry.ForEach([&](ThreadRecord& record) { Arm(record); });
+    registry.ForEach([&](ThreadRecord& record) { Arm(record, false); });
   }
   Scan(true);
+  const Lock lock(registry.mutex());
+  first_scan_done_ = true;
 }
 
 void ThreadTimers::Stop() noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
+  first_scan_done_ = false;
   registry.SetObserver(nullptr);
   registry.ForEach([&](ThreadRecord& record) {
     AccountRefused(record);
@@ -102,7 +105,7 @@ std::int64_t ThreadTimers::RandomPhase() noexcept {
   return 1 + static_cast<std::int64_t>(random_ % static_cast<std::uint64_t>(period_ns_));
 }
 
-void ThreadTimers::Arm(ThreadRecord& record) noexcept {
+void ThreadTimers::Arm(ThreadRecord& record, bool new_thread) noexcept {
   if (record.session == session_ && (record.timer >= 0 || record.refused)) return;
   record.session = session_;
   record.refused = false;
@@ -112,8 +115,10 @@ void ThreadTimers::Arm(ThreadRecord& record) noexcept {
   const std::uint64_t cookie =
       handler::MakeCookie(magic, record.epoch, ThreadRegistry::IndexOf(record));
   record.delivered.store(0, std::memory_order_relaxed);
-  record.cpu_at_arm_ns = ThreadCpuNs(record.tid);
-  if (record.cpu_at_arm_ns < 0) return;  // ended meanwhile: the next scan reaps it
+  const std::int64_t cpu = ThreadCpuNs(record.tid);
+  if (cpu < 0) return;  // ended meanwhile: the next scan reaps it
+  // What a thread used before its first label is owed as well, if it was born while sampling.
+  record.cpu_at_arm_ns = new_thread ? 0 : cpu;
   record.cookie.store(cookie, std::memory_order_release);
   const std::int32_t timer = CreateThreadTimer(record.tid, cookie, RandomPhase(), period_ns_);
   if (timer < 0) return Refuse(record, -timer);
@@ -163,9 +168,11 @@ void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
 
 void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
   if (record.tid == own_tid_.load(std::memory_order_relaxed)) return;
-  // The scan may have armed it already; or an ended thread had this tid and was not reaped yet.
-  if (record.timer >= 0 && ThreadTimerOrphaned(record.timer)) Disarm(record);
-  Arm(record);
+  // The scan may have armed it already; or an ended thread had this tid and was not reaped yet. All threads of before
+  // were found by the scan of Start, so one that is not known began later.
+  const bool known = record.timer >= 0 && !ThreadTimerOrphaned(record.timer);
+  if (record.timer >= 0 && !known) Disarm(record);
+  if (!known) Arm(record, first_scan_done_);
   sigset_t blocked;
   if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0 && sigismember(&blocked, SIGPROF) == 1) {
     stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
@@ -230,7 +237,7 @@ void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
   if (record == nullptr) return;
   record->seen = true;
   if (record->timer >= 0 || record->refused) return;
-  Arm(*record);
+  Arm(*record, first_scan_done_);
   stats_.scanned.fetch_add(record->registered ? 0 : 1, std::memory_order_relaxed);
   if (BlocksSigprof(tid)) stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
 }

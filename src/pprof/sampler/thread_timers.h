@@ -56,7 +56,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   int last_error() const noexcept { return last_error_.load(std::memory_order_relaxed); }
 
  private:
-  void Arm(handler::ThreadRecord& record) noexcept;
+  void Arm(handler::ThreadRecord& record, bool new_thread) noexcept;
   void Disarm(handler::ThreadRecord& record) noexcept;
   void Refuse(handler::ThreadRecord& record, int error) noexcept;
   void AccountRefused(handler::ThreadRecord& record) noexcept;
@@ -66,6 +66,7 @@ class ThreadTimers final : public labels::ThreadObserver {
 
   std::int64_t period_ns_ = 0;
   std::uint32_t session_ = 0;
+  bool first_scan_done_ = false;
   std::uint64_t random_ = 0;
   std::int64_t carry_ns_ = 0;          // CPU time of ended threads that no sample stands for yet
   std::int64_t refused_carry_ns_ = 0;  // the same for threads without a timer
