@@ -19,10 +19,14 @@ namespace {
 
 int g_seconds = 0;
 
+// One line that renews itself on a terminal, one line a second elsewhere.
 void ShowProgress(double seconds, std::size_t spans) {
-  std::fprintf(stderr, "%srunning a traced service: %4.1f of %d s, %zu spans%s",
-               isatty(2) != 0 ? "\r" : "", seconds < g_seconds ? seconds : g_seconds, g_seconds,
-               spans, isatty(2) != 0 ? "  " : "\n");
+  static int shown = 0;
+  const bool terminal = isatty(2) != 0;
+  if (!terminal && static_cast<int>(seconds) == shown) return;
+  shown = static_cast<int>(seconds);
+  std::fprintf(stderr, "%srunning a traced service: %2d of %d s, %zu spans%s", terminal ? "\r" : "",
+               shown < g_seconds ? shown : g_seconds, g_seconds, spans, terminal ? "  " : "\n");
 }
 
 int Fail(const char* what, const std::string& why) {
