@@ -1,0 +1,249 @@
+#include "src/pprof/handler/walk_x86_64.h"
+
+#include <sys/syscall.h>
+
+#include "src/pprof/handler/syscall.h"
+#include "src/pprof/handler/unwind_table.h"
+#include "src/pprof/handler/walk.h"
+
+namespace pprof::handler {
+
+std::atomic<const UnwindTable*> g_unwind_table{nullptr};
+
+namespace {
+
+constexpr std::uintptr_t kPage = 4096;
+constexpr std::uintptr_t kRedZone = 128;
+// On a stack that is not known, how far above the first stack pointer memory is read.
+constexpr std::uintptr_t kUnknownStackReach = 1u << 20;
+// A frame larger than any known stack is a misread.
+constexpr std::uintptr_t kMaxFrameBytes = 256u << 20;
+
+// DWARF register number (System V ABI, AMD64 supplement, figure 3.36) -> index in gregs.
+constexpr int kGregs[16] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
+                            REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
+  std::uint32_t low = 0;
+  std::uint32_t high = table.module_count;
+  while (low < high) {
+    const std::uint32_t middle = (low + high) / 2;
+    if (table.modules[middle].limit <= pc) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  if (low == table.module_count || pc < table.modules[low].start) return nullptr;
+  return &table.modules[low];
+}
+
+// The last row at or below pc; kEnd when there is none.
+std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
+  const auto offset = static_cast<std::uint32_t>(pc - module.base);
+  const std::uint32_t page = offset >> 16;
+  if (page >= module.page_count) return PackSpecial(kEnd);
+  std::uint32_t low = module.pages[page];
+  std::uint32_t high = module.pages[page + 1];
+  while (low < high) {
+    const std::uint32_t middle = (low + high) / 2;
+    if (module.rows[middle].pc <= offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low == 0 ? PackSpecial(kEnd) : module.rows[low - 1].rule;
+}
+
+// Asks the kernel whether it can read a signal set at `address`: an invalid `how` makes the call
+// fail either way, with EFAULT before it looks at `how`.
+bool Readable(std::uintptr_t address) {
+  constexpr long kInvalidHow = 0x7f;
+  constexpr long kEfault = 14;
+  return RawSyscall4(SYS_rt_sigprocmask, kInvalidHow, static_cast<long>(address), 0, 8) != -kEfault;
+}
+
+class Walker {
+ public:
+  Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table)
+      : gregs_(context.uc_mcontext.gregs), table_(table), stack_(stack) {
+    pc_ = Greg(REG_RIP);
+    sp_ = first_sp_ = Greg(REG_RSP);
+    fp_ = Greg(REG_RBP);
+  }
+
+  WalkResult Run(std::uint64_t* out, std::uint32_t max) {
+    std::uint32_t frames = 0;
+    for (;;) {
+      if (frames == max) return {frames, WalkEnd::kTruncated};
+      out[frames++] = pc_;
+      const WalkEnd end = Step();
+      if (end != kGoOn) return {frames, end};
+    }
+  }
+
+ private:
+  static constexpr WalkEnd kGoOn = static_cast<WalkEnd>(255);
+
+  std::uintptr_t Greg(int index) const { return static_cast<std::uintptr_t>(gregs_[index]); }
+
+  // Moves pc_, sp_ and fp_ to the caller.
+  WalkEnd Step() {
+    const std::uint32_t rule = Rule(pc_);
+    if (KindOf(rule) == kSpecial) return StepSpecial(OffsetOf(rule));
+    std::uintptr_t cfa = 0;
+    std::int32_t fp_slot = FpOf(rule);
+    const std::uintptr_t offset = static_cast<std::uintptr_t>(std::intptr_t{OffsetOf(rule)} * 8);
+    switch (KindOf(rule)) {
+      case kSp:
+        cfa = sp_ + offset;
+        break;
+      case kFp:
+        cfa = fp_ + offset;
+        break;
+      case kFpDeref:
+        if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
+        break;
+      case kSpDeref:
+        if (!Read(sp_ + offset, &cfa)) return WalkEnd::kUnreadable;
+        cfa += 8;
+        break;
+      case kRegister:
+        if (!registers_known_) return WalkEnd::kBadRow;
+        cfa = Greg(kGregs[RegisterOf(rule)]) + offset;
+        fp_slot = ShortFpOf(rule);
+        if (fp_slot == kShortFpSame) fp_slot = kFpSame;
+        if (fp_slot == kShortFpAtFp) fp_slot = kFpAtFp;
+        break;
+      default:
+        return WalkEnd::kBadRow;
+    }
+    return ToCaller(cfa, fp_slot);
+  }
+
+  WalkEnd ToCaller(std::uintptr_t cfa, std::int32_t fp_slot) {
+    if (cfa <= sp_ || (cfa & 7) != 0 || cfa - sp_ > kMaxFrameBytes) return WalkEnd::kNotProgressing;
+    std::uintptr_t return_address = 0;
+    if (!Read(cfa - 8, &return_address)) return WalkEnd::kUnreadable;
+    std::uintptr_t fp = fp_;
+    if (fp_slot == kFpAtFp) {
+      if (!Read(fp_, &fp)) return WalkEnd::kUnreadable;
+    } else if (fp_slot != kFpSame) {
+      if (!Read(cfa + static_cast<std::uintptr_t>(std::intptr_t{fp_slot} * 8), &fp)) {
+        return WalkEnd::kUnreadable;
+      }
+    }
+    if (return_address == 0) return WalkEnd::kComplete;
+    sp_ = cfa;
+    fp_ = fp;
+    pc_ = return_address -
+          1;  // inside the call, whose row holds: the next one may belong to other code
+    registers_known_ = false;
+    return kGoOn;
+  }
+
+  WalkEnd StepSpecial(std::int32_t special) {
+    if (special == kStop) return WalkEnd::kComplete;
+    if (special == kBad) return WalkEnd::kBadRow;
+    if (special == kSignal) return StepSignal();
+    if (special >= kPlt) {
+      const auto threshold = static_cast<std::uintptr_t>(special - kPlt);
+      return ToCaller(sp_ + 8 + ((pc_ & 15) >= threshold ? 8 : 0), kFpSame);
+    }
+    return StepWithoutRow();
+  }
+
+  // The kernel's signal frame: rsp points to the ucontext of what was interrupted.
+  WalkEnd StepSignal() {
+    const std::uintptr_t gregs = sp_ + offsetof(ucontext_t, uc_mcontext.gregs);
+    std::uintptr_t pc = 0;
+    std::uintptr_t sp = 0;
+    std::uintptr_t fp = 0;
+    if (!Read(gregs + REG_RIP * 8, &pc) || !Read(gregs + REG_RSP * 8, &sp) ||
+        !Read(gregs + REG_RBP * 8, &fp)) {
+      return WalkEnd::kUnreadable;
+    }
+    // From an alternate stack back to the thread's own: any direction, but only once, or hostile
+    // memory could loop.
+    if (sp <= sp_) {
+      if (switched_stack_) return WalkEnd::kNotProgressing;
+      switched_stack_ = true;
+    }
+    pc_ = pc;
+    sp_ = first_sp_ = sp;
+    fp_ = fp;
+    registers_known_ = false;
+    return kGoOn;
+  }
+
+  // Code without unwind information (JIT, assembly): believe the frame pointer if all about it
+  // fits.
+  WalkEnd StepWithoutRow() {
+    if (pc_ < kPage &&
+        registers_known_) {  // a call through a null pointer: its caller is on top of the stack
+      std::uintptr_t caller = 0;
+      if (Read(sp_, &caller) && InKnownCode(caller)) return ToCaller(sp_ + 8, kFpSame);
+    }
+    std::uintptr_t return_address = 0;
+    if (fp_ < sp_ || (fp_ & 7) != 0 || !Read(fp_ + 8, &return_address) ||
+        !InKnownCode(return_address)) {
+      return WalkEnd::kNoRow;
+    }
+    return ToCaller(fp_ + 16, -2);
+  }
+
+  bool InKnownCode(std::uintptr_t address) const {
+    return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
+  }
+
+  std::uint32_t Rule(std::uintptr_t pc) {
+    if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
+      module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
+      if (module_ == nullptr) return PackSpecial(kEnd);
+    }
+    return FindRule(*module_, pc);
+  }
+
+  bool Read(std::uintptr_t address, std::uintptr_t* value) {
+    if ((address & 7) != 0) return false;
+    const bool on_known_stack = sp_ - kRedZone >= stack_.low && sp_ < stack_.high;
+    if (!on_known_stack || address < sp_ - kRedZone || address > stack_.high - 8) {
+      if (!Probe(address)) return false;
+    }
+    *value = *reinterpret_cast<const volatile std::uintptr_t*>(address);
+    return true;
+  }
+
+  bool Probe(std::uintptr_t address) {
+    if (address - (first_sp_ - kRedZone) > kUnknownStackReach)
+      return false;  // also below: wraps around
+    const std::uintptr_t page = address & ~(kPage - 1);
+    if (page == probed_page_) return true;
+    if (!Readable(address)) return false;
+    probed_page_ = page;
+    return true;
+  }
+
+  const greg_t* gregs_;
+  const UnwindTable* table_;
+  const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
+  StackBounds stack_;
+  std::uintptr_t pc_ = 0;
+  std::uintptr_t sp_ = 0;
+  std::uintptr_t fp_ = 0;
+  std::uintptr_t first_sp_ = 0;
+  std::uintptr_t probed_page_ = 1;  // no page has this address
+  bool registers_known_ = true;     // gregs_ are those of the present frame
+  bool switched_stack_ = false;
+};
+
+}  // namespace
+
+WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
+                std::uint32_t max) noexcept {
+  // Pairs with the release store in unwind/.
+  return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+}
+
+}  // namespace pprof::handler

@@ -1,0 +1,35 @@
+// What call-frame instructions have established at one pc, as far as it matters here, and its
+// packing into a row. One file an architecture packs: cfi_state_x86_64.cc.
+#pragma once
+
+#include <cstdint>
+
+namespace pprof::unwind {
+
+// Where the CFA comes from.
+enum class CfaSource : std::uint8_t { kRegister, kRegisterDeref, kStackDeref, kPlt, kUnsupported };
+// Where the caller's frame pointer is.
+enum class FpRule : std::uint8_t { kSame, kAtCfa, kAtFrame, kUnsupported };
+// Where the return address is.
+enum class RaRule : std::uint8_t { kAtCfa, kUndefined, kUnsupported };
+
+struct CfiState {
+  CfaSource cfa = CfaSource::kUnsupported;
+  std::uint32_t cfa_register = 0;  // DWARF number
+  std::int64_t cfa_offset = 0;     // kPlt: the threshold
+  FpRule fp = FpRule::kSame;
+  std::int64_t fp_offset = 0;  // from the CFA
+  RaRule ra = RaRule::kUnsupported;
+  std::int64_t ra_offset = 0;  // from the CFA
+};
+
+// DWARF register numbers of this machine.
+std::uint32_t FramePointerRegister() noexcept;
+std::uint32_t StackPointerRegister() noexcept;
+
+// The rule of a handler::UnwindRow; rules that cannot be packed or evaluated become the
+// architecture's "bad" rule.
+std::uint32_t PackState(const CfiState& state, bool signal_frame) noexcept;
+std::uint32_t EndRule() noexcept;  // no code
+
+}  // namespace pprof::unwind

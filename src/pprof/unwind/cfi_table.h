@@ -1,0 +1,37 @@
+// .eh_frame -> the rows that the handler searches. Trusts nothing: input is the bytes of any module
+// that is loaded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "src/pprof/handler/unwind_table.h"
+
+namespace pprof::unwind {
+
+// Pointer encodings (LSB Core, 10.5.1).
+enum PointerEncoding : std::uint8_t { kPeOmit = 0xff, kPePcRel = 0x10 };
+
+struct EhFrame {
+  const std::uint8_t* bytes = nullptr;  // a copy of the section, perhaps with what lies behind it
+  std::size_t size = 0;
+  std::uint64_t address = 0;  // of the section in memory
+};
+
+struct CfiTable {
+  std::vector<handler::UnwindRow> rows;
+  std::vector<std::uint32_t> pages;  // as UnwindModule::pages
+  bool complete = false;             // false: the section is broken; what was read before holds
+};
+
+// Rows for the code in [start, limit), relative to `base`. REQUIRES: base <= start <= limit < base
+// + 4 GiB. Time is linear in the size of the section, memory at most some 60 times that. May throw
+// std::bad_alloc.
+CfiTable BuildCfiTable(const EhFrame& section, std::uint64_t base, std::uint64_t start,
+                       std::uint64_t limit);
+
+// Where .eh_frame begins, from the bytes of PT_GNU_EH_FRAME at `address`; 0: not understood.
+std::uint64_t FindEhFrame(const std::uint8_t* header, std::size_t size, std::uint64_t address);
+
+}  // namespace pprof::unwind
