@@ -75,7 +75,7 @@ TEST(EncodePprof, WritesEachFieldAtItsNumber) {
                                     0x0A, 2, 1, 2,                           // location_id
                                     0x12, 5, 2, 0x80, 0xDA, 0xC4, 0x09,      // 2, 20000000
                                     0x1A, 4, 0x08, 10, 0x10, 11});           // label
-  const std::string mapping = Bytes({0x1A, 24,   0x08, 1,                    // id
+  const std::string mapping = Bytes({0x1A, 23,   0x08, 1,                    // id
                                      0x10, 0x80, 0x20, 0x18, 0x80, 0x40,     // start, limit
                                      0x20, 0x80, 0x01, 0x28, 5,    0x30, 6,  // offset, names
                                      0x38, 1,    0x40, 1,    0x48, 1,    0x50, 1});      // has_*
