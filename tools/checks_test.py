@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""The checks find what they are for: each test plants a violation. Run by ctest.
+
+    tools/checks_test.py
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOLS = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(TOOLS))
+sys.dont_write_bytecode = True
+
+import check_handler_symbols
+import check_includes
+import check_style
+
+
+class TempTree(unittest.TestCase):
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.root)
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+
+class IncludeDirections(TempTree):
+    def violations(self, path, line):
+        self.write(path, line + "\n")
+        return check_includes.check_tree(self.root)
+
+    def test_handler_may_not_include_upwards(self):
+        found = self.violations("src/pprof/handler/a.cc", '#include "src/pprof/elf/module.h"')
+        self.assertEqual(len(found), 1)
+        self.assertTrue(found[0].startswith("src/pprof/handler/a.cc:1:"))
+
+    def test_handler_may_not_include_public_labels(self):
+        self.assertTrue(self.violations("src/pprof/handler/a.h", "#include <pprof/labels.h>"))
+
+    def test_handler_may_include_trace_context_and_std(self):
+        self.assertEqual(self.violations("src/pprof/handler/a.h", "#include <atomic>\n"
+                                         "#include <pprof/trace_context.h>\n#include <signal.h>"), [])
+
+    def test_sampler_may_not_include_symbolize(self):
+        self.assertTrue(self.violations("src/pprof/sampler/a.cc", '#include "src/pprof/symbolize/s.h"'))
+
+    def test_opentelemetry_is_kept_out_of_the_profiler(self):
+        self.assertTrue(self.violations("src/pprof/profiler/a.cc", "#include <opentelemetry/version.h>"))
+
+    def test_opentelemetry_is_kept_out_of_tests_of_the_profiler(self):
+        self.assertTrue(self.violations("src/pprof/labels/a_test.cc", "#include <opentelemetry/version.h>"))
+
+    def test_bridge_sees_the_api_but_not_the_sdk(self):
+        self.assertEqual(self.violations("include/otelpyroscope/a.h",
+                                         '#include "opentelemetry/trace/tracer.h"'), [])
+        self.assertTrue(self.violations("include/otelpyroscope/b.h",
+                                        "#include <opentelemetry/sdk/trace/tracer.h>"))
+
+    def test_public_headers_include_no_other_library(self):
+        self.assertTrue(self.violations("include/pprof/a.h", "#include <zlib.h>"))
+
+    def test_unknown_folder_is_reported(self):
+        self.assertTrue(self.violations("src/pprof/surprise/a.cc", "#include <vector>"))
+
+    def test_relative_include_is_reported(self):
+        self.assertTrue(self.violations("src/pprof/elf/a.cc", '#include "module.h"'))
+
+    def test_tests_may_include_support(self):
+        self.assertEqual(self.violations("src/pprof/elf/a_test.cc", '#include "tests/support/x.h"'), [])
+
+
+class HandlerSymbols(TempTree):
+    def archive(self, code, *flags):
+        source = self.write("planted.cc", code)
+        compiled = self.root / "planted.o"
+        subprocess.run(["c++", "-O1", *flags, "-c", str(source), "-o", str(compiled)], check=True)
+        archive = self.root / "libplanted.a"
+        subprocess.run(["ar", "rcs", str(archive), str(compiled)], check=True)
+        return str(archive)
+
+    def problems(self, archive, allow_list):
+        allowed = check_handler_symbols.allowed_symbols(self.write("allowed.txt", allow_list))
+        return check_handler_symbols.check(check_handler_symbols.needed_symbols(archive), allowed)
+
+    def test_allocation_is_found(self):
+        archive = self.archive("int* Make() { return new int(1); }", "-fno-exceptions")
+        self.assertEqual(len(self.problems(archive, "")), 1)
+        self.assertIn("_Znwm", self.problems(archive, "")[0])
+
+    def test_allowed_symbol_passes_and_unused_line_fails(self):
+        archive = self.archive('#include <time.h>\nint Now(timespec* t) { return clock_gettime(0, t); }')
+        self.assertEqual(self.problems(archive, "clock_gettime  # POSIX\n"), [])
+        self.assertIn("write", self.problems(archive, "clock_gettime  # POSIX\nwrite  # none\n")[0])
+
+    def test_thread_local_lookup_cannot_be_allowed(self):
+        archive = self.archive("extern thread_local int x; thread_local int x; int Get() { return x; }",
+                               "-fPIC", "-ftls-model=global-dynamic")
+        self.assertTrue(self.problems(archive, "__tls_get_addr  # please\n"))
+
+    def test_line_without_a_reason_is_refused(self):
+        with self.assertRaises(ValueError):
+            check_handler_symbols.allowed_symbols(self.write("allowed.txt", "malloc\n"))
+
+
+class Style(TempTree):
+    def violations(self, path, text):
+        self.write(path, text)
+        return [line for line in check_style.check_tree(self.root) if "clang-format" not in line]
+
+    def body(self, lines):
+        return "".join(f"  Work({i});\n" for i in range(lines))
+
+    def test_long_function_is_found(self):
+        found = self.violations("src/a.cc", "void F(int a,\n       int b) {\n" + self.body(39) + "}\n")
+        self.assertEqual(len(found), 1)
+        self.assertTrue(found[0].startswith("src/a.cc:2: function of 41 lines"))
+
+    def test_function_of_forty_lines_passes(self):
+        self.assertEqual(self.violations("src/a.cc", "void F() {\n" + self.body(38) + "}\n"), [])
+
+    def test_long_function_with_a_reason_passes(self):
+        text = "// long: one table\nvoid F() {\n" + self.body(60) + "}\n"
+        self.assertEqual(self.violations("src/a.cc", text), [])
+
+    def test_long_member_function_in_a_class_in_a_namespace_is_found(self):
+        text = "namespace a {\nclass B {\n  int F() const noexcept {\n" + self.body(40) + "  }\n};\n}\n"
+        self.assertEqual(len(self.violations("src/a.cc", text)), 1)
+
+    def test_braces_in_strings_and_comments_do_not_count(self):
+        text = 'void F() {\n  P("}{{");  // {\n}\n' + "int g;\n" * 60
+        self.assertEqual(self.violations("src/a.cc", text), [])
+
+    def test_long_class_is_no_function(self):
+        self.assertEqual(self.violations("src/a.cc", "struct A {\n" + "  int F();\n" * 60 + "};\n"), [])
+
+    def test_long_file_is_found(self):
+        self.assertEqual(len(self.violations("src/a.cc", "int g;\n" * 501)), 1)
+
+    def test_note_to_self_is_found(self):
+        self.assertEqual(len(self.violations("src/a.cc", "// TO" "DO: later\n")), 1)
+
+    def test_header_needs_a_comment_and_pragma_once(self):
+        self.assertEqual(len(self.violations("src/a.h", "int g;\n")), 2)
+        self.assertEqual(self.violations("src/a.h", "// What.\n#pragma once\n"), [])
+
+    @unittest.skipUnless(shutil.which("clang-format-14"), "clang-format-14 is not installed")
+    def test_format_is_checked(self):
+        self.write("src/a.cc", "int   g;\n")
+        self.assertTrue(check_style.check_tree(self.root))
+
+
+if __name__ == "__main__":
+    unittest.main()
