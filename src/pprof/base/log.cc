@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <utility>
@@ -67,7 +68,10 @@ void LogOnce(LogLevel level, const char* kind, std::string_view line) noexcept {
 }
 
 void LockLogForFork() noexcept { State().mutex.lock(); }
-void UnlockLogForFork() noexcept { State().mutex.unlock(); }
+void UnlockLogInParent() noexcept { State().mutex.unlock(); }
+// A recursive mutex knows its owner by thread id, which is another one here: it cannot be unlocked,
+// only made anew.
+void ResetLogInChild() noexcept { new (&State().mutex) std::recursive_mutex(); }
 
 }  // namespace base
 }  // namespace pprof

@@ -16,8 +16,9 @@ void Log(LogLevel level, std::string_view line) noexcept;
 // own for each kind.
 void LogOnce(LogLevel level, const char* kind, std::string_view line) noexcept;
 
-// fork() support: Lock before, Unlock after, in parent and child.
+// fork(): the first before it, then one of the others.
 void LockLogForFork() noexcept;
-void UnlockLogForFork() noexcept;
+void UnlockLogInParent() noexcept;
+void ResetLogInChild() noexcept;
 
 }  // namespace pprof::base

@@ -72,20 +72,25 @@ void BeforeFork() noexcept {
   pthread_sigmask(SIG_BLOCK, &ours, &g_mask_before_fork);
 }
 
-void AfterForkInParent() noexcept {
+void UnlockAfterFork() noexcept {
   const sigset_t mask = g_mask_before_fork;
   ThreadRegistry::Get().mutex().unlock();
-  base::UnlockLogForFork();
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
-void AfterForkInChild() noexcept {
-  handler::g_shared.enabled.store(false, std::memory_order_seq_cst);
-  ThreadRegistry::Get().ResetInChild(t_state != nullptr ? t_state->record : nullptr);
-  AfterForkInParent();
+void AfterForkInParent() noexcept {
+  base::UnlockLogInParent();
+  UnlockAfterFork();
 }
 
-void InstallOnce() noexcept {
+void AfterForkInChild() noexcept {
+  base::ResetLogInChild();
+  handler::g_shared.enabled.store(false, std::memory_order_seq_cst);
+  ThreadRegistry::Get().ResetInChild(t_state != nullptr ? t_state->record : nullptr);
+  UnlockAfterFork();
+}
+
+void InstallOnce() {
   static std::once_flag once;
   std::call_once(once, [] {
     ThreadRegistry::Get();
@@ -95,6 +100,8 @@ void InstallOnce() noexcept {
 }
 
 }  // namespace
+
+void InstallThreadHooks() { InstallOnce(); }
 
 ThreadState* RegisterThread() noexcept {
   try {

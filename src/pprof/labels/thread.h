@@ -51,6 +51,10 @@ struct ThreadState {
 
 extern __thread ThreadState* t_state;
 
+// Makes fork and the ends of threads known to this folder; once a process, also without any label.
+// May throw std::system_error.
+void InstallThreadHooks();
+
 // Registers the calling thread. nullptr: no memory, or too many threads (counted).
 ThreadState* RegisterThread() noexcept;
 

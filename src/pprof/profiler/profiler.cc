@@ -56,8 +56,10 @@ class CpuProfile::Impl {
   }
 
   Status Start(int rate) {
-    const Status started = sampler::Sampler::Get().Start(&window_, rate);
+    window_ = std::make_unique<sampler::Window>();
+    const Status started = sampler::Sampler::Get().Start(window_.get(), rate);
     running_ = started.ok();
+    if (running_) rate_ = static_cast<int>(1000000000 / window_->period_ns);
     fork_generation_ = sampler::Sampler::ForkGeneration();
     return started;
   }
@@ -70,24 +72,24 @@ class CpuProfile::Impl {
               "the profile was started before fork() and belongs to the parent process; start "
               "another one in the child"};
     }
-    sampler::Sampler::Get().Stop(&window_);
-    return Write();
+    sampler::Sampler::Get().Stop(window_.get());
+    const std::unique_ptr<sampler::Window> closed = std::move(window_);  // freed with this call
+    return Write(*closed);
   }
 
   bool running() const { return running_; }
-  int rate() const {
-    return window_.period_ns == 0 ? 0 : static_cast<int>(1000000000 / window_.period_ns);
-  }
+  int rate() const { return rate_; }
 
  private:
-  Status Write() {
-    const std::string bytes = encode::EncodePprof(profiler::AssembleShared(window_));
+  Status Write(const sampler::Window& window) {
+    const std::string bytes = encode::EncodePprof(profiler::AssembleShared(window));
     if (encode::WriteGzip(bytes, write_)) return {};
     if (!io_status_.ok()) return io_status_;
     return {Status::Code::kIo, "the profile was not written: the write function gave up"};
   }
 
-  sampler::Window window_;
+  std::unique_ptr<sampler::Window> window_;
+  int rate_ = 0;
   WriteFunction write_;
   Status io_status_;
   int owned_fd_ = -1;

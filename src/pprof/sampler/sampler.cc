@@ -15,6 +15,7 @@
 #include <string>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/labels/thread.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
 
@@ -74,7 +75,10 @@ Sampler::Sampler() : modules_(*new unwind::ModuleRegistry()) {}
 
 Sampler& Sampler::Get() {
   static std::once_flag once;
-  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ResetAfterForkInChild); });
+  std::call_once(once, [] {
+    labels::InstallThreadHooks();  // first: in a child, threads are reset before rings
+    pthread_atfork(nullptr, nullptr, ResetAfterForkInChild);
+  });
   Sampler* sampler = g_sampler.load(std::memory_order_acquire);
   if (sampler != nullptr) return *sampler;
   auto* fresh = new Sampler();

@@ -168,8 +168,8 @@ void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
 
 void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
   if (record.tid == own_tid_.load(std::memory_order_relaxed)) return;
-  // The scan may have armed it already; or an ended thread had this tid and was not reaped yet. All threads of before
-  // were found by the scan of Start, so one that is not known began later.
+  // The scan may have armed it already; or an ended thread had this tid and was not reaped yet. All
+  // threads of before were found by the scan of Start, so one that is not known began later.
   const bool known = record.timer >= 0 && !ThreadTimerOrphaned(record.timer);
   if (record.timer >= 0 && !known) Disarm(record);
   if (!known) Arm(record, first_scan_done_);
