@@ -30,10 +30,10 @@ struct Node {
 };
 
 std::string NameOf(const pprof_reader::Frame& frame) {
-  if (!frame.function.empty()) return frame.function;
+  if (!frame.function.empty()) return std::string(frame.function);
   char address[32];
   std::snprintf(address, sizeof address, "0x%llx", static_cast<unsigned long long>(frame.address));
-  return frame.module + " " + address;
+  return std::string(frame.module) + " " + address;
 }
 
 void Add(Node& root, const pprof_reader::Sample& sample) {
@@ -63,9 +63,7 @@ const Node* SkipCommon(const Node* node, int* skipped) {
 void Print(const Node& node, std::int64_t whole, int depth) {
   std::string name = NameOf(node.frame);
   if (name.size() > kNameWidth) name = name.substr(0, kNameWidth - 3) + "...";
-  const std::size_t slash = node.frame.file.rfind('/');
-  const std::string file =
-      slash == std::string::npos ? node.frame.file : node.frame.file.substr(slash + 1);
+  const std::string file(node.frame.file.substr(node.frame.file.rfind('/') + 1));
   std::printf("  %5.1f %%  %*s%s",
               100.0 * static_cast<double>(node.cpu_ns) / static_cast<double>(whole), depth, "",
               name.c_str());

@@ -19,7 +19,7 @@ bool CarriesOwnId(const Options& options, const SpanRecord& span) {
 void AddSpans(const Options& options, Summary* summary) {
   std::map<std::string, std::int64_t> cpu_by_id;
   for (const pprof_reader::Sample& sample : summary->profile.samples) {
-    const std::string id = sample.Label("span_id");
+    const std::string id(sample.Label("span_id"));
     if (!id.empty()) cpu_by_id[id] += sample.cpu_ns;
   }
   for (const SpanRecord& record : GlobalLedger().spans()) {
@@ -55,7 +55,7 @@ void AddOperations(Summary* summary) {
   }
   summary->no_span.name = "(no span)";
   for (const pprof_reader::Sample& sample : summary->profile.samples) {
-    const auto known = operations.find(sample.Label("span_name"));
+    const auto known = operations.find(std::string(sample.Label("span_name")));
     Operation& operation = known == operations.end() ? summary->no_span : known->second;
     operation.profile_cpu_ns += sample.cpu_ns;
     operation.samples += sample.count;
