@@ -112,6 +112,11 @@ PPROF_EXPORT TraceToken PushTraceContextCopy(const TraceContext& context) noexce
 // popped before): nothing happens. Not async-signal-safe.
 PPROF_EXPORT bool PopTraceContext(TraceToken token) noexcept;
 
+// For a scope object that is destroyed on a thread that did not push: counts
+// Stats::scopes_misplaced, and the thread that pushed takes the context away at its next label
+// operation.
+PPROF_EXPORT void AbandonTraceContext(TraceToken token) noexcept;
+
 // The calling thread's current context, nullptr when there is none. Valid until the next push or
 // pop. Never registers.
 PPROF_EXPORT const TraceContext* CurrentTraceContext() noexcept;

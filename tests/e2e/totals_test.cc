@@ -37,7 +37,7 @@ struct Measured {
 
 // Runs `work` under a profile of `rate`; it reports each labelled thread's CPU time.
 template <class Work>
-Measured Run(int rate, Work&& work) {
+Measured Measure(int rate, Work&& work) {
   Measured measured;
   std::string bytes;
   const std::uint64_t library_before = ReadStats().library_cpu_ns;
@@ -148,7 +148,7 @@ class TotalsAtRate : public testing::TestWithParam<int> {};
 TEST_P(TotalsAtRate, EveryThreadAndTheSumAgreeWithTheClocks) {
   RetryWithMoreWork([&](int factor) {
     const std::int64_t unit_ns = factor * std::int64_t{4000000000};
-    const Measured measured = Run(GetParam(), [&](Measured& into) { RunPlans(unit_ns, into); });
+    const Measured measured = Measure(GetParam(), [&](Measured& into) { RunPlans(unit_ns, into); });
     return Agrees(measured, std::size(kPlans) + 1);
   });
 }
@@ -159,7 +159,7 @@ class TotalsOfShortThreads : public testing::TestWithParam<int> {};
 
 TEST_P(TotalsOfShortThreads, SumAgreesAlthoughMostThreadsNeverSeeATimerExpire) {
   RetryWithMoreWork([&](int factor) {
-    const Measured measured = Run(100, [&](Measured&) {
+    const Measured measured = Measure(100, [&](Measured&) {
       for (int i = 0; i < 1000 * factor; ++i) {
         std::thread threads[2];
         for (std::thread& thread : threads) {
@@ -216,7 +216,7 @@ TEST(Totals, OverlappingProfilesEachHoldTheirOwnWindow) {
 TEST(Totals, ThreadsWithoutATimerStandUnderANamedFrame) {
   // The registry of refused timers is tested with a lowered RLIMIT_SIGPENDING in process_test;
   // here: nothing is refused.
-  const Measured measured = Run(100, [](Measured&) { test::BurnMs(500); });
+  const Measured measured = Measure(100, [](Measured&) { test::BurnMs(500); });
   EXPECT_EQ(ReadStats().timers_refused, 0u);
   EXPECT_NEAR(static_cast<double>(measured.profile_ns), static_cast<double>(measured.process_ns),
               2.5e7);

@@ -130,26 +130,24 @@ void PopInnerLabels(ThreadState& thread, std::size_t index) noexcept {
   Publish(thread, Effective(thread));
 }
 
-bool PopLabels(std::uint64_t token) noexcept {
-  ThreadState* thread = labels::t_state;
-  if (thread == nullptr) return false;
-  auto& layers = thread->label_layers;
+}  // namespace
+
+bool labels::PopLabels(ThreadState& thread, std::uint64_t token) noexcept {
+  auto& layers = thread.label_layers;
   if (!layers.empty() && layers.back().token == token) {
     const LabelLayer gone = layers.back();
     layers.pop_back();
-    Publish(*thread, Effective(*thread));
-    ReleaseLayer(*thread, gone);
+    Publish(thread, Effective(thread));
+    ReleaseLayer(thread, gone);
     return true;
   }
   for (std::size_t i = layers.size(); i-- > 0;) {
     if (layers[i].token != token) continue;
-    PopInnerLabels(*thread, i);
+    PopInnerLabels(thread, i);
     return true;
   }
   return false;
 }
-
-}  // namespace
 
 LabelSet::LabelSet(const LabelSet& other) noexcept : data_(internal::Ref(other.data_)) {}
 LabelSet::~LabelSet() { internal::Unref(data_); }
@@ -218,6 +216,7 @@ LabelScope::LabelScope(const LabelSet& merge) noexcept {
     CountDroppedSet();
     return;
   }
+  labels::CheckAbandoned(*thread);
   label_token_ = PushLabels(*thread, merge.data_, false);
 }
 
@@ -237,15 +236,21 @@ LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
 }
 
 LabelScope::~LabelScope() {
+  ThreadState* thread = labels::t_state;
   bool here = true;
   if (trace_token_ != 0) {
-    ThreadState* thread = labels::t_state;
+    // As when they came: no sample sees the labels of one and the context of the other.
     if (thread != nullptr && label_token_ != 0) Publish(*thread, nullptr);
     here = PopTraceContext(trace_token_);
+    if (!here) labels::Abandon(trace_token_);
     if (thread != nullptr) Publish(*thread, Effective(*thread));
   }
-  if (label_token_ != 0) here = PopLabels(label_token_) && here;
+  if (label_token_ != 0 && (thread == nullptr || !labels::PopLabels(*thread, label_token_))) {
+    labels::Abandon(label_token_);
+    here = false;
+  }
   if (!here) CountMisplacedScope();
+  if (thread != nullptr) labels::CheckAbandoned(*thread);
 }
 
 namespace labels {

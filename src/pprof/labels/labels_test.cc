@@ -133,6 +133,9 @@ TEST(LabelScope, DestroyedOnAnotherThreadHasNoEffectThereAndIsCounted) {
       EXPECT_EQ(Published(), (Map{{"there", "2"}}));
     }).join();
     EXPECT_EQ(Misplaced() - before, 1u);
+    LabelScope next(
+        Labels({{"next", "3"}}));  // the labels go at the next operation of their own thread
+    EXPECT_EQ(Published(), (Map{{"next", "3"}}));
   }).join();
 }
 

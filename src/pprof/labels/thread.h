@@ -47,6 +47,7 @@ struct ThreadState {
   std::vector<TraceLayer> trace_layers;
   std::vector<LabelLayer> label_layers;
   MergeSlot merges[kMergeSlots];
+  std::uint32_t abandoned_seen = 0;  // value of g_abandoned when this thread last looked
 };
 
 extern __thread ThreadState* t_state;
@@ -63,6 +64,20 @@ inline ThreadState* CurrentThread() noexcept {
   ThreadState* state = t_state;
   return __builtin_expect(state != nullptr, 1) ? state : RegisterThread();
 }
+
+// Scopes that were destroyed on another thread. The owner of the labels takes them away at its next
+// operation, so that they do not outlive their scope for long; nobody else may touch a thread's
+// stacks.
+extern std::atomic<std::uint32_t> g_abandoned;  // changes with every such scope
+void Abandon(std::uint64_t token) noexcept;
+void DropAbandoned(ThreadState& thread) noexcept;
+inline void CheckAbandoned(ThreadState& thread) noexcept {
+  if (__builtin_expect(g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen, 0)) {
+    DropAbandoned(thread);
+  }
+}
+// Takes one LabelScope's layer away. False: not in this thread's stack. Defined by labels.cc.
+bool PopLabels(ThreadState& thread, std::uint64_t token) noexcept;
 
 // Releases what the layers of an ending thread hold. Defined by labels.cc.
 void ReleaseLayers(ThreadState& state) noexcept;

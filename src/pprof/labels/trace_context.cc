@@ -50,6 +50,7 @@ void FreeCopy(const TraceContext* context) noexcept {
 TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
   if (thread == nullptr) return 0;
+  labels::CheckAbandoned(*thread);
   try {
     const TraceToken token = ++thread->record->last_token;
     thread->trace_layers.push_back({context, token, owned});
@@ -139,6 +140,12 @@ const TraceContext* CurrentTraceContext() noexcept {
   const ThreadState* thread = labels::t_state;
   return thread == nullptr ? nullptr
                            : thread->record->trace_context.load(std::memory_order_relaxed);
+}
+
+void AbandonTraceContext(TraceToken token) noexcept {
+  if (token == 0) return;
+  labels::Abandon(token);
+  CountMisplacedScope();
 }
 
 void CountMisplacedScope() noexcept {
