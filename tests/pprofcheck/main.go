@@ -62,49 +62,69 @@ func printJSON(out io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// run is main without the process: args are "command FILE flags".
-func run(args []string, out io.Writer) error {
+// request is a command line.
+type request struct {
+	command, path   string
+	labels, without list
+	rate            int64
+	mainBinary      string
+	truth           truthOptions
+}
+
+func parse(args []string) (*request, error) {
 	if len(args) < 2 {
-		return errors.New("usage: pprofcheck check|sum|labels|functions|stacks|truth FILE [flags]")
+		return nil, errors.New("usage: pprofcheck check|sum|labels|functions|stacks|truth FILE [flags]")
 	}
-	command, path := args[0], args[1]
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	r := &request{command: args[0], path: args[1]}
+	flags := flag.NewFlagSet(r.command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	var labels, without list
-	flags.Var(&labels, "label", "key=value; for truth: key")
-	flags.Var(&without, "nolabel", "key that samples must not have")
-	rate := flags.Int64("rate", 0, "check: Hz that the period must stand for")
-	mainBinary := flags.String("main", "", "check: path of the main binary")
-	options := truthOptions{}
-	flags.StringVar(&options.root, "complete-root", defaultRoot, "truth: function of complete stacks")
-	flags.StringVar(&options.mapFile, "map", "", "truth: JSON object, label value to K")
-	flags.StringVar(&options.none, "none", "none", "truth: the K that means no label")
-	flags.Int64Var(&options.min, "min", 1, "truth: least weight that must be checked")
+	flags.Var(&r.labels, "label", "key=value; for truth: key")
+	flags.Var(&r.without, "nolabel", "key that samples must not have")
+	flags.Int64Var(&r.rate, "rate", 0, "check: Hz that the period must stand for")
+	flags.StringVar(&r.mainBinary, "main", "", "check: path of the main binary")
+	flags.StringVar(&r.truth.root, "complete-root", defaultRoot, "truth: function of complete stacks")
+	flags.StringVar(&r.truth.mapFile, "map", "", "truth: JSON object, label value to K")
+	flags.StringVar(&r.truth.none, "none", "none", "truth: the K that means no label")
+	flags.Int64Var(&r.truth.min, "min", 1, "truth: least weight that must be checked")
 	if err := flags.Parse(args[2:]); err != nil {
-		return err
+		return nil, err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unknown argument %q", flags.Arg(0))
+		return nil, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
-	p, raw, err := load(path)
+	return r, nil
+}
+
+// run is main without the process: args are "command FILE flags".
+func run(args []string, out io.Writer) error {
+	r, err := parse(args)
 	if err != nil {
 		return err
 	}
-	switch command {
+	p, raw, err := load(r.path)
+	if err != nil {
+		return err
+	}
+	switch r.command {
 	case "check":
-		return check(out, p, raw, *rate, *mainBinary)
+		return check(out, p, raw, r.rate, r.mainBinary)
 	case "truth":
-		if len(labels) != 1 {
+		if len(r.labels) != 1 {
 			return errors.New("truth needs one -label key")
 		}
-		options.key = labels[0]
-		return truth(out, p, options)
+		r.truth.key = r.labels[0]
+		return truth(out, p, r.truth)
 	}
-	samples, err := selectSamples(p, labels, without)
+	return query(r, p, out)
+}
+
+// query answers what is in the samples that the request selects.
+func query(r *request, p *profile.Profile, out io.Writer) error {
+	samples, err := selectSamples(p, r.labels, r.without)
 	if err != nil {
 		return err
 	}
-	switch command {
+	switch r.command {
 	case "sum":
 		return printJSON(out, sum(samples))
 	case "labels":
@@ -114,7 +134,7 @@ func run(args []string, out io.Writer) error {
 	case "stacks":
 		return printStacks(out, samples)
 	}
-	return fmt.Errorf("unknown command %q", command)
+	return fmt.Errorf("unknown command %q", r.command)
 }
 
 func main() {
