@@ -59,13 +59,27 @@ void EmptySlot(MergeSlot& slot) noexcept {
   slot = MergeSlot();
 }
 
-// The cached merge of two sets, or -1 when its slot is taken by layers that are open. May throw
+// The slot that holds a merge, else one that nobody uses, else -1.
+int SearchSlots(const ThreadState& thread, const LabelData* outer,
+                const LabelData* inner) noexcept {
+  const int first = SlotIndex(outer, inner);
+  int unused = -1;
+  for (int i = 0; i < ThreadState::kMergeSlots; ++i) {
+    const int index = (first + i) % ThreadState::kMergeSlots;
+    const MergeSlot& slot = thread.merges[index];
+    if (slot.inner == inner && slot.outer == outer) return index;
+    if (unused < 0 && slot.uses == 0) unused = index;
+  }
+  return unused;
+}
+
+// The slot with the merge of two sets, -1 when all are taken by open layers. May throw
 // std::bad_alloc.
 int FindSlot(ThreadState& thread, const LabelData* outer, const LabelData* inner) {
-  const int index = SlotIndex(outer, inner);
+  const int index = SearchSlots(thread, outer, inner);
+  if (index < 0) return -1;
   MergeSlot& slot = thread.merges[index];
   if (slot.inner == inner && slot.outer == outer) return index;
-  if (slot.uses > 0) return -1;
   EmptySlot(slot);
   slot.merged = internal::MergeLabelData(outer, inner);
   slot.outer = internal::Ref(outer);
@@ -243,10 +257,10 @@ LabelScope::~LabelScope() {
     if (thread != nullptr && label_token_ != 0) Publish(*thread, nullptr);
     here = PopTraceContext(trace_token_);
     if (!here) labels::Abandon(trace_token_);
-    if (thread != nullptr) Publish(*thread, Effective(*thread));
   }
   if (label_token_ != 0 && (thread == nullptr || !labels::PopLabels(*thread, label_token_))) {
     labels::Abandon(label_token_);
+    if (thread != nullptr) Publish(*thread, Effective(*thread));
     here = false;
   }
   if (!here) CountMisplacedScope();
