@@ -32,6 +32,9 @@ struct Stats {
   std::uint64_t samples_over_memory_cap = 0;  // kept, but under the frame "[stack storage full]"
   std::uint64_t samples_exit_correction =
       0;  // added under "[thread exit correction]" when threads ended
+  std::uint64_t samples_timer_refused =
+      0;  // under "[not sampled: timer refused]": CPU time of threads without a timer
+  std::uint64_t samples_threads_unseen = 0;  // under "[not sampled: threads that ended unseen]"
 
   // Stacks (deliveries, not weights).
   std::uint64_t stacks_complete = 0;       // reached the thread's entry

@@ -165,6 +165,16 @@ TEST(StartStop, FromManyThreadsAtOnce) {
   EXPECT_LE(test::CountTimers(), 0);
 }
 
+TEST(Threads, ThatEndUnseenHaveAFrame) {
+  auto profile = StartCpuProfile(Discard);
+  ASSERT_TRUE(profile.ok());
+  const std::uint64_t before = ReadStats().samples_threads_unseen;
+  for (int i = 0; i < 300; ++i)
+    std::thread([] { test::BurnMs(1); }).join();  // no label, no time for a scan
+  ASSERT_TRUE(profile->Stop().ok());
+  EXPECT_GT(ReadStats().samples_threads_unseen - before, 10u);
+}
+
 TEST(Timers, RefusedByTheKernelAreCountedAndTheHostGoesOn) {
   ExpectCleanExit(test::RunInChild([]() -> int {
     const rlimit few = {3, 3};
@@ -181,7 +191,8 @@ TEST(Timers, RefusedByTheKernelAreCountedAndTheHostGoesOn) {
     }
     test::BurnMs(200);
     if (ReadStats().timers_refused < 4) return 3;
-    return profile->Stop().ok() ? 0 : 4;
+    if (!profile->Stop().ok()) return 4;
+    return ReadStats().samples_timer_refused > 10 ? 0 : 5;  // their CPU time has a frame
   }));
 }
 

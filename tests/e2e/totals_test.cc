@@ -213,14 +213,5 @@ TEST(Totals, OverlappingProfilesEachHoldTheirOwnWindow) {
               static_cast<double>(slack));
 }
 
-TEST(Totals, ThreadsWithoutATimerStandUnderANamedFrame) {
-  // The registry of refused timers is tested with a lowered RLIMIT_SIGPENDING in process_test;
-  // here: nothing is refused.
-  const Measured measured = Measure(100, [](Measured&) { test::BurnMs(500); });
-  EXPECT_EQ(ReadStats().timers_refused, 0u);
-  EXPECT_NEAR(static_cast<double>(measured.profile_ns), static_cast<double>(measured.process_ns),
-              2.5e7);
-}
-
 }  // namespace
 }  // namespace pprof

@@ -34,33 +34,50 @@ inline std::string Describe(const pprof_reader::Sample& sample, const std::strin
   return text;
 }
 
+struct StackFacts {
+  bool complete = false;
+  bool unlabelled = false;
+  std::string inner;   // k of the innermost Inner<k>
+  std::string outers;  // ",k,,k2,"
+};
+
+inline StackFacts FactsOf(const pprof_reader::Sample& sample, const std::string& entry) {
+  StackFacts facts;
+  for (const pprof_reader::Frame& frame : sample.frames) {
+    const std::string function(frame.function);
+    facts.complete = facts.complete || function.find(entry) != std::string::npos;
+    facts.unlabelled = facts.unlabelled || function.find("Unlabelled") != std::string::npos;
+    if (facts.inner.empty()) facts.inner = TemplateArgument(function, "Inner");
+    for (const char* name : {"Outer", "OuterResumed", "OuterSends"}) {
+      const std::string outer = TemplateArgument(function, name);
+      if (!outer.empty()) facts.outers += "," + outer + ",";
+    }
+  }
+  return facts;
+}
+
 // `entry`: a function that every complete stack has. `to_k`: the k that a label value stands for;
-// empty: ignore it.
-inline TruthResult CheckTruth(const pprof_reader::Profile& profile, const std::string& entry,
-                              const std::string& key,
-                              const std::function<std::string(const std::string&)>& to_k) {
+// empty: ignore it. `expected(k)`: whether Inner<k> must carry the label at all. A sample in a
+// function called Unlabelled... must not.
+inline TruthResult CheckTruth(
+    const pprof_reader::Profile& profile, const std::string& entry, const std::string& key,
+    const std::function<std::string(const std::string&)>& to_k,
+    const std::function<bool(const std::string&)>& expected = [](const std::string&) {
+      return true;
+    }) {
   TruthResult result;
   for (const pprof_reader::Sample& sample : profile.samples) {
-    std::string inner;
-    std::string outers;  // ",k,k2,"
-    bool complete = false;
-    for (const pprof_reader::Frame& frame : sample.frames) {
-      complete = complete || frame.function.find(entry) != std::string::npos;
-      const std::string k = TemplateArgument(std::string(frame.function), "Inner");
-      if (inner.empty()) inner = k;
-      for (const char* name : {"Outer", "OuterResumed", "OuterSends"}) {
-        const std::string outer = TemplateArgument(std::string(frame.function), name);
-        if (!outer.empty()) outers += "," + outer + ",";
-      }
-    }
-    if (!complete) continue;
+    const StackFacts facts = FactsOf(sample, entry);
+    if (!facts.complete) continue;
     result.checked += sample.count;
     const std::string label = to_k(std::string(sample.Label(key)));
     if (!label.empty()) result.labelled += sample.count;
     std::string why;
-    if (!inner.empty() && inner != label)
-      why = "in Inner<" + inner + "> with label '" + label + "'";
-    if (!label.empty() && outers.find("," + label + ",") == std::string::npos) {
+    if (!facts.inner.empty() && expected(facts.inner) && facts.inner != label) {
+      why = "in Inner<" + facts.inner + "> with label '" + label + "'";
+    } else if (facts.unlabelled && !label.empty()) {
+      why = "in Unlabelled with label " + label;
+    } else if (!label.empty() && facts.outers.find("," + label + ",") == std::string::npos) {
       why = "label " + label + " outside Outer<" + label + ">";
     }
     if (why.empty()) continue;

@@ -46,6 +46,7 @@ struct alignas(64) ThreadRecord {
   std::uint32_t epoch;         // counts armings; part of the cookie
   std::uint32_t next_free;     // index + 1 in the free list
   std::int64_t cpu_at_arm_ns;  // CPU clock of the thread when its timer was armed
+  std::int64_t unseen_ns;      // CPU time that no sample can stand for: before it was found
   std::uint64_t last_token;    // trace and label tokens are unique over all owners of a record
   std::uint32_t session;       // of sampling in which this thread got its timer or was refused one
   bool refused;     // timer_create failed: cpu_at_arm_ns moves on as its CPU time is accounted for

@@ -42,6 +42,9 @@ class ThreadRegistry {
   // REQUIRES: lock, and that the thread is the caller or is gone.
   void Release(handler::ThreadRecord& record) noexcept;
 
+  // Records in use. REQUIRES: lock.
+  std::size_t size() const noexcept { return by_tid_.size(); }
+
   // All records in use. `f` may not add or release. REQUIRES: lock.
   template <class F>
   void ForEach(F&& f) {

@@ -47,6 +47,7 @@ class Assembler {
     for (auto& [module, addresses] : addresses_) AddLocations(module, addresses);
     AddSamples();
     AddSpecials();
+    profile_.ResolveMappingFlags();
     AddComments();
     return std::move(profile_);
   }
@@ -104,7 +105,6 @@ class Assembler {
     symbolize::Symbols symbols;
     if (module != nullptr) symbols = symbolizer_.Symbolize(*module, addresses);
     symbols.frames.resize(addresses.size());  // without a module, or if it failed: no names
-    Promises promises;
     for (std::size_t i = 0; i < addresses.size(); ++i) {
       location_ids_[{module, addresses[i]}] = static_cast<std::uint32_t>(profile_.locations.size());
       Location location;
@@ -113,11 +113,8 @@ class Assembler {
       for (const symbolize::Frame& frame : symbols.frames[i]) {
         location.lines.push_back(AddLine(symbols, frame));
       }
-      promises.Note(symbols.frames[i]);
       profile_.locations.push_back(std::move(location));
     }
-    if (module != nullptr)
-      promises.Write(profile_.mappings[static_cast<std::size_t>(mapping_ids_.at(module))]);
   }
 
   Line AddLine(const symbolize::Symbols& symbols, const symbolize::Frame& frame) {
@@ -128,28 +125,6 @@ class Assembler {
     function.start_line = frame.start_line;
     return {profile_.AddFunction(function), frame.line};
   }
-
-  // What a mapping may claim: only what holds for all of its locations (consumers stop looking for
-  // names otherwise).
-  struct Promises {
-    bool functions = true, filenames = true, lines = true, inlines = false;
-    void Note(const std::vector<symbolize::Frame>& frames) {
-      functions = functions && !frames.empty();
-      filenames = filenames && !frames.empty();
-      lines = lines && !frames.empty();
-      inlines = inlines || frames.size() > 1;
-      for (const symbolize::Frame& frame : frames) {
-        filenames = filenames && frame.filename != 0;
-        lines = lines && frame.line != 0;
-      }
-    }
-    void Write(profile::Mapping& mapping) const {
-      mapping.has_functions = functions;
-      mapping.has_filenames = functions && filenames;
-      mapping.has_line_numbers = functions && lines;
-      mapping.has_inline_frames = functions && lines;
-    }
-  };
 
   void AddSamples() {
     window_.aggregate.ForEach([&](const sampler::StackView& stack,

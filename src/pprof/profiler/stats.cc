@@ -42,6 +42,8 @@ void ReadSampler(Stats& stats) {
   const sampler::SamplerStats from = sampler.ReadStats();
   stats.samples_over_memory_cap = from.storage_full;
   stats.samples_exit_correction = from.exit_correction;
+  stats.samples_timer_refused = from.timer_refused;
+  stats.samples_threads_unseen = from.threads_unseen;
   stats.handler_replaced = from.handler_replaced;
   stats.library_cpu_ns = from.library_cpu_ns;
   stats.ring_bytes = from.ring_bytes;

@@ -36,6 +36,8 @@ std::string_view SpecialFrameName(Special special) noexcept {
       return "[stack storage full]";
     case Special::kTimerRefused:
       return "[not sampled: timer refused]";
+    case Special::kUnseenThreads:
+      return "[not sampled: threads that ended unseen]";
     case Special::kCount:
       break;
   }

@@ -24,6 +24,7 @@ enum class Special : std::uint8_t {
   kExitCorrection,
   kStorageFull,
   kTimerRefused,
+  kUnseenThreads,
   kCount,
 };
 std::string_view SpecialFrameName(Special special) noexcept;

@@ -146,8 +146,11 @@ void Sampler::DeliverLossesAndOwed() noexcept {
   }
   for (const Owed& owed : owed_) {
     stats_.exit_correction += owed.exit_correction;
+    stats_.timer_refused += owed.timer_refused;
+    stats_.threads_unseen += owed.unseen;
     DeliverSpecial(Special::kExitCorrection, owed.exit_correction, owed.time_ns);
     DeliverSpecial(Special::kTimerRefused, owed.timer_refused, owed.time_ns);
+    DeliverSpecial(Special::kUnseenThreads, owed.unseen, owed.time_ns);
   }
   owed_.clear();
   last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());

@@ -160,7 +160,7 @@ Status Sampler::StartCollector() noexcept {
 void Sampler::Stop(Window* window) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   const bool last = windows_.size() == 1;
-  timers_.SettleRefused();
+  timers_.Settle();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     window->end_ns = static_cast<std::uint64_t>(MonotonicNs());

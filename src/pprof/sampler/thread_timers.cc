@@ -73,13 +73,14 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
     }
     random_ |= 1;
     carry_ns_ = refused_carry_ns_ = 0;
-    refused_owed_ = 0;
     registry.SetObserver(this);
     registry.ForEach([&](ThreadRecord& record) { Arm(record, false); });
   }
   Scan(true);
   const Lock lock(registry.mutex());
   first_scan_done_ = true;
+  ended_ns_ = unseen_accounted_ns_ = unseen_carry_ns_ = exits_ = 0;
+  unseen_before_ns_ = ProcessCpuNs() - SumOfLiveThreads();
 }
 
 void ThreadTimers::Stop() noexcept {
@@ -105,7 +106,7 @@ std::int64_t ThreadTimers::RandomPhase() noexcept {
   return 1 + static_cast<std::int64_t>(random_ % static_cast<std::uint64_t>(period_ns_));
 }
 
-void ThreadTimers::Arm(ThreadRecord& record, bool new_thread) noexcept {
+void ThreadTimers::Arm(ThreadRecord& record, bool registering) noexcept {
   if (record.session == session_ && (record.timer >= 0 || record.refused)) return;
   record.session = session_;
   record.refused = false;
@@ -117,8 +118,11 @@ void ThreadTimers::Arm(ThreadRecord& record, bool new_thread) noexcept {
   record.delivered.store(0, std::memory_order_relaxed);
   const std::int64_t cpu = ThreadCpuNs(record.tid);
   if (cpu < 0) return;  // ended meanwhile: the next scan reaps it
-  // What a thread used before its first label is owed as well, if it was born while sampling.
-  record.cpu_at_arm_ns = new_thread ? 0 : cpu;
+  // What a thread that was born while sampling used until now no timer saw: its exit correction
+  // will make up for it, or, since a thread found by a scan may end without a hook, the comparison
+  // with the process's clock.
+  record.cpu_at_arm_ns = first_scan_done_ && registering ? 0 : cpu;
+  record.unseen_ns = first_scan_done_ && !registering ? cpu : 0;
   record.cookie.store(cookie, std::memory_order_release);
   const std::int32_t timer = CreateThreadTimer(record.tid, cookie, RandomPhase(), period_ns_);
   if (timer < 0) return Refuse(record, -timer);
@@ -146,15 +150,69 @@ void ThreadTimers::AccountRefused(ThreadRecord& record) noexcept {
   if (now < record.cpu_at_arm_ns) return;
   refused_carry_ns_ += now - record.cpu_at_arm_ns;
   record.cpu_at_arm_ns = now;
-  refused_owed_ += static_cast<std::uint64_t>(refused_carry_ns_ / period_ns_);
+  if (refused_carry_ns_ < period_ns_) return;
+  Owe({0, 0, static_cast<std::uint64_t>(refused_carry_ns_ / period_ns_), 0});
   refused_carry_ns_ %= period_ns_;
-  refused_settled_ns_ = static_cast<std::uint64_t>(MonotonicNs());
 }
 
-void ThreadTimers::SettleRefused() noexcept {
+// CPU time of all live threads that samples can stand for.
+std::int64_t ThreadTimers::SumOfLiveThreads() noexcept {
+  std::int64_t sum = 0;
+  ThreadRegistry::Get().ForEach([&](ThreadRecord& record) {
+    const std::int64_t cpu = ThreadCpuNs(record.tid);
+    if (cpu > 0) sum += cpu - record.unseen_ns;
+  });
+  const std::int32_t own = own_tid_.load(std::memory_order_relaxed);
+  return own == 0 ? sum : sum + ThreadCpuNs(own);
+}
+
+// The process's clock knows of threads that ended between two scans, and of what registered threads
+// used after their exit hook. The latter belongs to the exit correction; it takes microseconds, and
+// what exceeds that is the former. Registry lock held, so that no registered thread ends between
+// the readings.
+void ThreadTimers::AccountUnseen() noexcept {
+  constexpr std::int64_t kMostAfterHookNs = 100000;
+  constexpr std::size_t kMostThreads =
+      2000;  // reading more clocks would hold up threads that register
+  if (!first_scan_done_ || ThreadRegistry::Get().size() > kMostThreads) return;
+  // This clock first: what runs meanwhile makes the difference too small, never too large.
+  const std::int64_t process = ProcessCpuNs();
+  const std::int64_t unseen = process - SumOfLiveThreads() - ended_ns_ - unseen_before_ns_;
+  const std::int64_t fresh = unseen - unseen_accounted_ns_;
+  if (fresh <= 0) return;
+  unseen_accounted_ns_ = unseen;
+  const std::int64_t after_hooks = std::min(fresh, exits_ * kMostAfterHookNs);
+  exits_ = 0;
+  carry_ns_ += after_hooks;
+  OweCarry();
+  unseen_carry_ns_ += fresh - after_hooks;
+  if (unseen_carry_ns_ < period_ns_) return;
+  Owe({0, 0, 0, static_cast<std::uint64_t>(unseen_carry_ns_ / period_ns_)});
+  unseen_carry_ns_ %= period_ns_;
+}
+
+void ThreadTimers::Settle() noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
   registry.ForEach([&](ThreadRecord& record) { AccountRefused(record); });
+  AccountUnseen();
+}
+
+void ThreadTimers::Owe(const Owed& owed) noexcept {
+  Owed now = owed;
+  now.time_ns = static_cast<std::uint64_t>(MonotonicNs());
+  try {
+    owed_.push_back(now);
+  } catch (...) {
+    overflow_ = {now.time_ns, overflow_.exit_correction + now.exit_correction,
+                 overflow_.timer_refused + now.timer_refused, overflow_.unseen + now.unseen};
+  }
+}
+
+void ThreadTimers::OweCarry() noexcept {
+  if (carry_ns_ < period_ns_) return;
+  Owe({0, static_cast<std::uint64_t>(carry_ns_ / period_ns_), 0, 0});
+  carry_ns_ %= period_ns_;
 }
 
 void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
@@ -172,7 +230,7 @@ void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
   // threads of before were found by the scan of Start, so one that is not known began later.
   const bool known = record.timer >= 0 && !ThreadTimerOrphaned(record.timer);
   if (record.timer >= 0 && !known) Disarm(record);
-  if (!known) Arm(record, first_scan_done_);
+  if (!known) Arm(record, true);
   sigset_t blocked;
   if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0 && sigismember(&blocked, SIGPROF) == 1) {
     stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
@@ -186,29 +244,22 @@ void ThreadTimers::OnThreadExit(ThreadRecord& record) noexcept {
   AccountRefused(record);
   const bool armed = record.timer >= 0;
   Disarm(record);
+  const std::int64_t cpu = ThreadCpuNs(record.tid);
+  ended_ns_ += cpu - record.unseen_ns;
+  ++exits_;
   if (!armed) return;
   const auto delivered =
       static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
-  carry_ns_ += ThreadCpuNs(record.tid) - record.cpu_at_arm_ns - delivered * period_ns_;
-  if (carry_ns_ < period_ns_) return;
-  const auto due = static_cast<std::uint64_t>(carry_ns_ / period_ns_);
-  carry_ns_ %= period_ns_;
-  try {
-    owed_.push_back({static_cast<std::uint64_t>(MonotonicNs()), due, 0});
-  } catch (...) {
-    owed_overflow_ += due;
-    overflow_ns_ = static_cast<std::uint64_t>(MonotonicNs());
-  }
+  carry_ns_ += cpu - record.cpu_at_arm_ns - delivered * period_ns_;
+  OweCarry();
 }
 
 void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
   const Lock lock(ThreadRegistry::Get().mutex());
   owed->insert(owed->end(), owed_.begin(), owed_.end());
   owed_.clear();
-  if (owed_overflow_ > 0 || refused_owed_ > 0) {
-    owed->push_back({std::max(refused_settled_ns_, overflow_ns_), owed_overflow_, refused_owed_});
-    owed_overflow_ = refused_owed_ = 0;
-  }
+  if (overflow_.time_ns != 0) owed->push_back(overflow_);
+  overflow_ = {};
 }
 
 void ThreadTimers::Scan(bool full) noexcept {
@@ -225,7 +276,10 @@ void ThreadTimers::Scan(bool full) noexcept {
       AccountRefused(record);
     });
   }
-  if (ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) Reap();
+  if (!ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) return;
+  Reap();
+  const Lock lock(registry.mutex());
+  AccountUnseen();
 }
 
 void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
@@ -237,7 +291,7 @@ void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
   if (record == nullptr) return;
   record->seen = true;
   if (record->timer >= 0 || record->refused) return;
-  Arm(*record, first_scan_done_);
+  Arm(*record, false);
   stats_.scanned.fetch_add(record->registered ? 0 : 1, std::memory_order_relaxed);
   if (BlocksSigprof(tid)) stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
 }
@@ -250,6 +304,11 @@ void ThreadTimers::Reap() noexcept {
     if (record.tid == 0 || record.seen || !ThreadGone(record.tid)) continue;
     // A timer of an ended thread stays, and counts against RLIMIT_SIGPENDING, until it is deleted.
     if (record.timer >= 0) stats_.reaped.fetch_add(1, std::memory_order_relaxed);
+    // Its last CPU time nobody read: what samples stand for is what was seen.
+    const auto delivered =
+        static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
+    ended_ns_ +=
+        record.cpu_at_arm_ns - record.unseen_ns + (record.refused ? 0 : delivered * period_ns_);
     Disarm(record);
     registry.Release(record);
   }

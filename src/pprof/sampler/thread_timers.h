@@ -20,6 +20,7 @@ struct Owed {
   std::uint64_t time_ns;
   std::uint64_t exit_correction;
   std::uint64_t timer_refused;
+  std::uint64_t unseen;  // of threads that ended before any scan found them
 };
 
 // One a sampler. Every function takes the thread registry's lock itself, in short pieces; OnThread*
@@ -39,9 +40,9 @@ class ThreadTimers final : public labels::ThreadObserver {
   // that ended.
   void Scan(bool full) noexcept;
 
-  // Reads the CPU clocks of the threads that were refused a timer, so that what they used counts
-  // until now.
-  void SettleRefused() noexcept;
+  // Brings the books up to now: reads the CPU clocks of threads without a timer, and compares the
+  // process's clock with all that is known of its threads.
+  void Settle() noexcept;
 
   // What became due since the last call. REQUIRES: room in `owed` is the caller's matter; may throw
   // std::bad_alloc.
@@ -56,10 +57,14 @@ class ThreadTimers final : public labels::ThreadObserver {
   int last_error() const noexcept { return last_error_.load(std::memory_order_relaxed); }
 
  private:
-  void Arm(handler::ThreadRecord& record, bool new_thread) noexcept;
+  void Arm(handler::ThreadRecord& record, bool registering) noexcept;
   void Disarm(handler::ThreadRecord& record) noexcept;
   void Refuse(handler::ThreadRecord& record, int error) noexcept;
   void AccountRefused(handler::ThreadRecord& record) noexcept;
+  void AccountUnseen() noexcept;
+  std::int64_t SumOfLiveThreads() noexcept;
+  void Owe(const Owed& owed) noexcept;
+  void OweCarry() noexcept;
   void VisitThread(std::int32_t tid) noexcept;
   void Reap() noexcept;
   std::int64_t RandomPhase() noexcept;
@@ -70,11 +75,14 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::uint64_t random_ = 0;
   std::int64_t carry_ns_ = 0;          // CPU time of ended threads that no sample stands for yet
   std::int64_t refused_carry_ns_ = 0;  // the same for threads without a timer
-  std::uint64_t refused_owed_ = 0;
-  std::uint64_t refused_settled_ns_ = 0;
+  // Process clock = live threads + ended threads + what was never seen. The first two are known.
+  std::int64_t unseen_before_ns_ = 0;     // when sampling started
+  std::int64_t ended_ns_ = 0;             // CPU time of ended threads as far as it was seen
+  std::int64_t unseen_accounted_ns_ = 0;  // of the rest: what was turned into samples
+  std::int64_t unseen_carry_ns_ = 0;
+  std::int64_t exits_ = 0;  // registered threads that ended since the last comparison
   std::vector<Owed> owed_;
-  std::uint64_t owed_overflow_ = 0;  // exit corrections for which there was no memory
-  std::uint64_t overflow_ns_ = 0;
+  Owed overflow_ = {};  // what there was no memory for
   std::atomic<std::uint64_t> last_links_{0};
   std::atomic<std::int32_t> own_tid_{0};
   std::atomic<std::uint32_t> armed_{0};
