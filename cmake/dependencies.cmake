@@ -1,8 +1,9 @@
 # What the libraries need; ARCHITECTURE.md says why each one. Found once, wrapped where Debian ships no CMake package.
 find_package(ZLIB REQUIRED)
 find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(OTELPROF_LIBDW REQUIRED IMPORTED_TARGET libdw libelf)
+list(PREPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
+find_package(OtelprofElfutils MODULE REQUIRED)
+list(POP_FRONT CMAKE_MODULE_PATH)
 
 find_path(OTELPROF_PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp)
 mark_as_advanced(OTELPROF_PROTOZERO_INCLUDE_DIR)

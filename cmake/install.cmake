@@ -1,0 +1,47 @@
+# What `cmake --install` puts where: the libraries, the headers of include/ and nothing else of the
+# source, the CMake package `otel-profiling-cpp` with the components pprof and otelpyroscope, and a
+# pkg-config file for each. Included once, after the targets exist.
+include(CMakePackageConfigHelpers)
+
+get_target_property(OTELPROF_LIBRARY_TYPE otelprof_pprof TYPE)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/otel-profiling-cpp)
+
+install(TARGETS otelprof_pprof EXPORT otel-profiling-cpp-pprof)
+install(TARGETS otelprof_otelpyroscope EXPORT otel-profiling-cpp-otelpyroscope)
+foreach(component IN ITEMS pprof otelpyroscope)
+  install(EXPORT otel-profiling-cpp-${component} NAMESPACE otel-profiling-cpp::
+    FILE otel-profiling-cpp-${component}-targets.cmake DESTINATION ${package_dir})
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/${component} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.h")
+endforeach()
+
+set(generated ${PROJECT_BINARY_DIR}/package)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/otel-profiling-cppConfig.cmake.in
+  ${generated}/otel-profiling-cppConfig.cmake INSTALL_DESTINATION ${package_dir}
+  NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(${generated}/otel-profiling-cppConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)  # before 1.0 a minor version may change the API
+install(FILES ${generated}/otel-profiling-cppConfig.cmake ${generated}/otel-profiling-cppConfigVersion.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofElfutils.cmake DESTINATION ${package_dir})
+
+# pkg-config. A static archive needs its libraries on every link line, a shared object does not.
+if(OTELPROF_LIBRARY_TYPE STREQUAL "STATIC_LIBRARY")
+  set(OTELPROF_PC_REQUIRES "Requires")
+else()
+  set(OTELPROF_PC_REQUIRES "Requires.private")
+endif()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(OTELPROF_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+  set(OTELPROF_PC_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+  set(OTELPROF_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else()  # relative to the file itself, so that the installed tree can be moved
+  file(RELATIVE_PATH up /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(OTELPROF_PC_PREFIX "\${pcfiledir}/${up}")
+  set(OTELPROF_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+  set(OTELPROF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+foreach(name IN ITEMS otel-profiling-pprof otelpyroscope)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${generated}/${name}.pc @ONLY)
+  install(FILES ${generated}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
