@@ -45,7 +45,9 @@ class Symbolizer {
   // alone, counted.
   static constexpr std::size_t kDefaultMemoryCap = 64u << 20;
 
-  explicit Symbolizer(std::size_t memory_cap = kDefaultMemoryCap) noexcept;
+  // `debug_root`: where separate debug files lie; another place only in tests.
+  explicit Symbolizer(std::size_t memory_cap = kDefaultMemoryCap,
+                      std::string debug_root = "/usr/lib/debug") noexcept;
   ~Symbolizer();
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;

@@ -1,0 +1,69 @@
+// The bytes of one section, read piece by piece where they lie in the file in the clear, whole in
+// memory where they are compressed (SHF_COMPRESSED or .zdebug with zlib). Strings are read through
+// a small cache of blocks, so that a string table of gigabytes costs no more than the strings asked
+// for. Used for every section that this folder reads. Also decompresses .gnu_debugdata (xz).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "src/pprof/symbolize/elf_file.h"
+
+namespace pprof::symbolize {
+
+// What may still be allocated for one module. Taking more than is left fails and is remembered.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(std::size_t bytes) : left_(bytes) {}
+  bool Take(std::uint64_t bytes) {
+    if (bytes > left_) exceeded_ = true;
+    if (bytes > left_) return false;
+    left_ -= static_cast<std::size_t>(bytes);
+    return true;
+  }
+  bool exceeded() const { return exceeded_; }
+  std::size_t left() const { return left_; }
+
+ private:
+  std::size_t left_;
+  bool exceeded_ = false;
+};
+
+// Not async-signal-safe. One thread at a time. The file must outlive it.
+class SectionData {
+ public:
+  SectionData() = default;  // empty
+
+  // False if the section is damaged, compressed in a way we do not know, or over the budget. A null
+  // section is empty and fine.
+  bool Open(const ElfFile& file, const ElfSection* section, MemoryBudget* budget);
+
+  std::uint64_t size() const { return size_; }
+  bool Read(std::uint64_t offset, void* to, std::size_t size) const;
+  // The zero-terminated string there, at most kMaxString bytes of it; empty if the offset is wrong.
+  std::string String(std::uint64_t offset);
+
+  static constexpr std::size_t kMaxString = 64u << 10;
+
+ private:
+  bool Inflate(const std::vector<std::uint8_t>& packed, std::size_t skip, std::uint64_t size,
+               MemoryBudget* budget);
+  const std::vector<std::uint8_t>* Block(std::uint64_t number);
+
+  const ByteSource* source_ = nullptr;
+  std::uint64_t offset_ = 0;
+  std::uint64_t size_ = 0;
+  std::vector<std::uint8_t> inflated_;
+  bool in_memory_ = false;
+  std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> blocks_;
+};
+
+// Unpacks an .xz stream; empty if it is damaged or what it holds is larger than `max_size`.
+// Not async-signal-safe.
+std::vector<std::uint8_t> UnpackXz(const std::vector<std::uint8_t>& packed, std::size_t max_size);
+
+}  // namespace pprof::symbolize
