@@ -133,7 +133,7 @@ void ThreadTimers::Arm(ThreadRecord& record, bool registering) noexcept {
 
 void ThreadTimers::Refuse(ThreadRecord& record, int error) noexcept {
   record.cookie.store(0, std::memory_order_relaxed);
-  if (error == EINVAL && ThreadGone(record.tid)) return;
+  if (ThreadGone(record.tid)) return;  // EINVAL or ESRCH: it ended meanwhile
   record.refused = true;
   last_error_.store(error, std::memory_order_relaxed);
   stats_.refused.fetch_add(1, std::memory_order_relaxed);
