@@ -77,8 +77,12 @@ class Walker {
     std::uint32_t frames = 0;
     for (;;) {
       if (frames == max) return {frames, WalkEnd::kTruncated};
-      out[frames++] = pc_;
-      const WalkEnd end = Step();
+      const std::uint32_t rule = Rule(pc_);
+      // The trampoline behind a signal handler was never called: its address is the return address
+      // as it is.
+      const bool trampoline = rule == PackSpecial(kSignal) && !registers_known_;
+      out[frames++] = trampoline ? pc_ + 1 : pc_;
+      const WalkEnd end = Step(rule);
       if (end != kGoOn) return {frames, end};
     }
   }
@@ -89,8 +93,7 @@ class Walker {
   std::uintptr_t Greg(int index) const { return static_cast<std::uintptr_t>(gregs_[index]); }
 
   // Moves pc_, sp_ and fp_ to the caller.
-  WalkEnd Step() {
-    const std::uint32_t rule = Rule(pc_);
+  WalkEnd Step(std::uint32_t rule) {
     if (KindOf(rule) == kSpecial) return StepSpecial(OffsetOf(rule));
     std::uintptr_t cfa = 0;
     std::int32_t fp_slot = FpOf(rule);
@@ -157,13 +160,12 @@ class Walker {
   // The kernel's signal frame: rsp points to the ucontext of what was interrupted.
   WalkEnd StepSignal() {
     const std::uintptr_t gregs = sp_ + offsetof(ucontext_t, uc_mcontext.gregs);
+    std::uintptr_t first = 0;
     std::uintptr_t pc = 0;
-    std::uintptr_t sp = 0;
-    std::uintptr_t fp = 0;
-    if (!Read(gregs + REG_RIP * 8, &pc) || !Read(gregs + REG_RSP * 8, &sp) ||
-        !Read(gregs + REG_RBP * 8, &fp)) {
-      return WalkEnd::kUnreadable;
-    }
+    // The first and the last of the registers: less than a page apart, so all are readable.
+    if (!Read(gregs, &first) || !Read(gregs + REG_RIP * 8, &pc)) return WalkEnd::kUnreadable;
+    gregs_ = reinterpret_cast<const greg_t*>(gregs);
+    const std::uintptr_t sp = Greg(REG_RSP);
     // From an alternate stack back to the thread's own: any direction, but only once, or hostile
     // memory could loop.
     if (sp <= sp_) {
@@ -172,8 +174,8 @@ class Walker {
     }
     pc_ = pc;
     sp_ = first_sp_ = sp;
-    fp_ = fp;
-    registers_known_ = false;
+    fp_ = Greg(REG_RBP);
+    registers_known_ = true;
     return kGoOn;
   }
 
@@ -225,7 +227,7 @@ class Walker {
     return true;
   }
 
-  const greg_t* gregs_;
+  const greg_t* gregs_;  // of the innermost frame, or of the one that the last signal interrupted
   const UnwindTable* table_;
   const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
   StackBounds stack_;

@@ -1,7 +1,7 @@
 #include "src/pprof/unwind/cfi_table.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <utility>
 
 #include "src/pprof/elf/byte_reader.h"
 #include "src/pprof/unwind/cfi_program.h"
@@ -48,6 +48,17 @@ bool ReadEncoded(ByteReader& reader, std::uint8_t encoding, std::uint64_t addres
   return reader.ok() && (application == 0 || application == kPePcRel);
 }
 
+// What is needed of an FDE to compile it later; pcs count from the module's base.
+struct Fde {
+  std::uint32_t start;
+  std::uint32_t end;
+  std::uint32_t cie;            // index
+  std::uint32_t program;        // offset in the section
+  std::uint32_t program_bytes;  // what is left of the record: call-frame instructions
+};
+
+// Two passes: all records are listed, then the FDEs are compiled in the order of their code. So the
+// rows come out sorted, and need no room but their own.
 class Builder {
  public:
   Builder(const EhFrame& section, std::uint64_t base, std::uint64_t start, std::uint64_t limit)
@@ -56,48 +67,72 @@ class Builder {
   CfiTable Build() {
     CfiTable table;
     table.complete = ReadSection();
-    MergeRows(&table.rows);
+    const auto by_start = [](const Fde& a, const Fde& b) { return a.start < b.start; };
+    if (!std::is_sorted(fdes_.begin(), fdes_.end(), by_start)) {
+      std::stable_sort(fdes_.begin(), fdes_.end(), by_start);
+    }
+    for (std::size_t i = 0; i < fdes_.size(); ++i) {
+      // Where two overlap, the one that begins later holds, as in the search of the C++ runtime; of
+      // two that begin together, the last of the section.
+      const bool last = i + 1 == fdes_.size();
+      Compile(fdes_[i], last ? fdes_[i].end : std::min(fdes_[i].end, fdes_[i + 1].start));
+    }
+    rows_.shrink_to_fit();
+    table.rows = std::move(rows_);
     IndexPages(table);
     return table;
   }
 
  private:
   std::uint64_t AddressOf(const ByteReader& reader) const {
-    return section_.address + static_cast<std::uint64_t>(reader.position() - section_.bytes);
+    return section_.address + OffsetOf(reader);
+  }
+  std::uint64_t OffsetOf(const ByteReader& reader) const {
+    return static_cast<std::uint64_t>(reader.position() - section_.bytes);
   }
 
-  // True: up to the terminator or the end of the bytes. False: a record is broken.
+  // True: read to its end. A terminator ends the section unless the header knows of more FDEs (a
+  // linker that concatenated sections left it in the middle); without a terminator the header's
+  // count does, for what follows then is another section.
   bool ReadSection() {
     ByteReader reader(section_.bytes, section_.bytes + section_.size);
+    bool terminated = false;
+    std::uint64_t seen = 0;
     while (reader.left() >= 4) {
+      const std::uint64_t record = OffsetOf(reader);
       std::uint64_t length = reader.U32();
-      if (length == 0) return true;  // what follows belongs to another section
+      if (length == 0) {
+        terminated = true;
+        if (seen >= section_.expected_fdes) return true;
+        continue;
+      }
       if (length == 0xffffffff) length = reader.U64();
-      const std::uint8_t* const body_start = reader.position();
+      const std::uint64_t offset = OffsetOf(reader);  // of the id; an FDE counts back from there
       ByteReader body = reader.Take(length);
-      if (!reader.ok() || length < 4) return false;
       const std::uint32_t id = body.U32();
-      if (id == 0) continue;  // a CIE: read when an FDE needs it
-      const auto offset = static_cast<std::uint64_t>(body_start - section_.bytes);
-      if (id > offset) return false;
-      ReadFde(FindCie(offset - id), body);
+      if (!reader.ok() || !body.ok() || id > offset) break;
+      if (id == 0) {
+        cie_offsets_.push_back(record);
+        cies_.push_back(ReadCie(body));
+      } else {
+        ++seen;
+        ListFde(offset - id, body);
+      }
     }
-    return true;
+    return terminated || (section_.expected_fdes != 0 && seen >= section_.expected_fdes);
   }
 
-  const Cie& FindCie(std::uint64_t offset) {
-    const auto known = cies_.find(offset);
-    if (known != cies_.end()) return known->second;
-    return cies_.emplace(offset, ReadCie(offset)).first->second;
+  // The CIE whose record begins at `offset`. It stands before its FDEs (LSB Core, 10.6.1.2).
+  const Cie* FindCie(std::uint64_t offset, std::uint32_t* index) const {
+    const auto found = std::lower_bound(cie_offsets_.begin(), cie_offsets_.end(), offset);
+    if (found == cie_offsets_.end() || *found != offset) return nullptr;
+    *index = static_cast<std::uint32_t>(found - cie_offsets_.begin());
+    return &cies_[*index];
   }
 
-  Cie ReadCie(std::uint64_t offset) {
+  // `body`: behind the id.
+  Cie ReadCie(ByteReader body) {
     Cie cie;
-    ByteReader reader(section_.bytes + offset, section_.bytes + section_.size);
-    std::uint64_t length = reader.U32();
-    if (length == 0xffffffff) length = reader.U64();
-    ByteReader body = reader.Take(length);
-    if (body.U32() != 0) return cie;
     const std::uint8_t version = body.U8();
     const std::string_view augmentation = body.CString();
     if (version != 1 && version != 3) return cie;
@@ -135,45 +170,47 @@ class Builder {
     return data.ok() && body.ok();
   }
 
-  void ReadFde(const Cie& cie, ByteReader body) {
-    if (!cie.ok) return;
+  void ListFde(std::uint64_t cie_offset, ByteReader body) {
+    Fde fde{};
+    const Cie* cie = FindCie(cie_offset, &fde.cie);
+    if (cie == nullptr || !cie->ok) return;
     std::uint64_t pc = 0;
     std::uint64_t size = 0;
-    if (!ReadEncoded(body, cie.pointer_encoding, AddressOf(body), &pc)) return;
-    if (!ReadEncoded(body, cie.pointer_encoding & 0x0f, 0, &size)) return;
-    if (cie.has_augmentation_data) body.Skip(body.Uleb());
+    if (!ReadEncoded(body, cie->pointer_encoding, AddressOf(body), &pc)) return;
+    if (!ReadEncoded(body, cie->pointer_encoding & 0x0f, 0, &size)) return;
+    if (cie->has_augmentation_data) body.Skip(body.Uleb());
     // Outside the code: of a function that the linker threw away, or broken.
     if (!body.ok() || size == 0 || pc < start_ || pc >= limit_ || size > limit_ - pc) return;
-    const std::uint64_t end = pc + size;
+    fde.start = static_cast<std::uint32_t>(pc - base_);
+    fde.end = static_cast<std::uint32_t>(pc + size - base_);
+    fde.program = static_cast<std::uint32_t>(OffsetOf(body));
+    fde.program_bytes = static_cast<std::uint32_t>(body.left());
+    fdes_.push_back(fde);
+  }
+
+  // Rows for [fde.start, end), then END.
+  void Compile(const Fde& fde, std::uint32_t end) {
+    if (fde.start >= end) return;
+    const Cie& cie = cies_[fde.cie];
+    const std::uint8_t* const bytes = section_.bytes + fde.program;
     CfiProgram program(cie);
-    std::uint64_t last = pc;
-    const bool fine = program.Run(body, pc, [&](std::uint64_t at, const CfiState& state) {
-      if (at < last || at >= end) return;  // a broken program leaves its function
-      last = at;
-      Emit(at, PackState(state, cie.signal_frame));
-    });
-    if (!fine) Emit(last, PackState(CfiState(), false));  // unknown from here on: a "bad" rule
+    std::uint64_t last = fde.start;
+    const bool fine =
+        program.Run({bytes, bytes + fde.program_bytes}, fde.start,
+                    [&](std::uint64_t at, const CfiState& state) {
+                      if (at < last || at >= end) return;  // a broken program leaves its function
+                      last = at;
+                      Emit(static_cast<std::uint32_t>(at), PackState(state, cie.signal_frame));
+                    });
+    if (!fine) Emit(static_cast<std::uint32_t>(last), PackState(CfiState(), false));
     Emit(end, EndRule());
   }
 
-  void Emit(std::uint64_t pc, std::uint32_t rule) {
-    rows_.push_back({static_cast<std::uint32_t>(pc - base_), rule});
-  }
-
-  // Sorted, one row a pc, no row that repeats the one before. Where a function begins at the end of
-  // another, its row wins over the END row; else the last one does.
-  void MergeRows(std::vector<UnwindRow>* merged) {
-    std::stable_sort(rows_.begin(), rows_.end(),
-                     [](const UnwindRow& a, const UnwindRow& b) { return a.pc < b.pc; });
-    for (std::size_t i = 0; i < rows_.size();) {
-      UnwindRow row = rows_[i];
-      for (++i; i < rows_.size() && rows_[i].pc == row.pc; ++i) {
-        if (rows_[i].rule != EndRule()) row.rule = rows_[i].rule;
-      }
-      if (merged->empty() || merged->back().rule != row.rule) merged->push_back(row);
-    }
-    merged->shrink_to_fit();
-    rows_ = {};
+  // In ascending order of pc; of two rows at one pc the later one holds; a row that repeats the one
+  // before it is left out.
+  void Emit(std::uint32_t pc, std::uint32_t rule) {
+    if (!rows_.empty() && rows_.back().pc == pc) rows_.pop_back();
+    if (rows_.empty() ? rule != EndRule() : rows_.back().rule != rule) rows_.push_back({pc, rule});
   }
 
   void IndexPages(CfiTable& table) {
@@ -189,7 +226,9 @@ class Builder {
   const std::uint64_t base_;
   const std::uint64_t start_;
   const std::uint64_t limit_;
-  std::unordered_map<std::uint64_t, Cie> cies_;
+  std::vector<std::uint64_t> cie_offsets_;  // ascending; of cies_
+  std::vector<Cie> cies_;
+  std::vector<Fde> fdes_;
   std::vector<UnwindRow> rows_;
 };
 
@@ -200,15 +239,21 @@ CfiTable BuildCfiTable(const EhFrame& section, std::uint64_t base, std::uint64_t
   return Builder(section, base, start, limit).Build();
 }
 
-std::uint64_t FindEhFrame(const std::uint8_t* header, std::size_t size, std::uint64_t address) {
-  ByteReader reader(header, header + size);
+EhFrameHeader ReadEhFrameHeader(const std::uint8_t* bytes, std::size_t size,
+                                std::uint64_t address) {
+  ByteReader reader(bytes, bytes + size);
   const std::uint8_t version = reader.U8();
-  const std::uint8_t encoding = reader.U8();
-  reader.Skip(
-      2);  // encodings of the search table, which is not used: .eh_frame is read from its beginning
-  std::uint64_t start = 0;
-  if (version != 1 || !ReadEncoded(reader, encoding, address + 4, &start)) return 0;
-  return start;
+  const std::uint8_t section_encoding = reader.U8();
+  const std::uint8_t count_encoding = reader.U8();
+  reader.U8();  // encoding of the search table, which is not used: .eh_frame is read from its start
+  EhFrameHeader header;
+  const auto here = [&] { return address + static_cast<std::uint64_t>(reader.position() - bytes); };
+  if (version != 1 || !ReadEncoded(reader, section_encoding, here(), &header.section)) return {};
+  if (count_encoding == kPeOmit ||
+      !ReadEncoded(reader, count_encoding, here(), &header.fde_count)) {
+    header.fde_count = 0;
+  }
+  return header;
 }
 
 }  // namespace pprof::unwind

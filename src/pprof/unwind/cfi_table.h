@@ -16,7 +16,8 @@ enum PointerEncoding : std::uint8_t { kPeOmit = 0xff, kPePcRel = 0x10 };
 struct EhFrame {
   const std::uint8_t* bytes = nullptr;  // a copy of the section, perhaps with what lies behind it
   std::size_t size = 0;
-  std::uint64_t address = 0;  // of the section in memory
+  std::uint64_t address = 0;        // of the section in memory
+  std::uint64_t expected_fdes = 0;  // as the header says; 0: not known
 };
 
 struct CfiTable {
@@ -26,12 +27,18 @@ struct CfiTable {
 };
 
 // Rows for the code in [start, limit), relative to `base`. REQUIRES: base <= start <= limit < base
-// + 4 GiB. Time is linear in the size of the section, memory at most some 60 times that. May throw
-// std::bad_alloc.
+// + 4 GiB. Time is linear in the size of the section (sorting apart), memory at most some 30 times
+// that. May throw std::bad_alloc. Any thread. Not async-signal-safe.
 CfiTable BuildCfiTable(const EhFrame& section, std::uint64_t base, std::uint64_t start,
                        std::uint64_t limit);
 
-// Where .eh_frame begins, from the bytes of PT_GNU_EH_FRAME at `address`; 0: not understood.
-std::uint64_t FindEhFrame(const std::uint8_t* header, std::size_t size, std::uint64_t address);
+// What PT_GNU_EH_FRAME says (LSB Core, 10.6.2).
+struct EhFrameHeader {
+  std::uint64_t section = 0;    // address of .eh_frame; 0: not understood
+  std::uint64_t fde_count = 0;  // entries of its search table; 0: not known
+};
+
+// `bytes` were read at `address`. Any thread. Not async-signal-safe.
+EhFrameHeader ReadEhFrameHeader(const std::uint8_t* bytes, std::size_t size, std::uint64_t address);
 
 }  // namespace pprof::unwind

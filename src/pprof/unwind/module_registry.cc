@@ -108,11 +108,12 @@ std::uint64_t SegmentEnd(const LoadedObject& object, std::uint64_t address) {
 bool ReadTable(const LoadedObject& object, Instance& instance) {
   const auto header = elf::CopyMemoryUpTo(object.eh_frame_header,
                                           std::min<std::uint64_t>(object.eh_frame_header_size, 64));
-  const std::uint64_t start = FindEhFrame(header.data(), header.size(), object.eh_frame_header);
+  const auto [start, fde_count] =
+      ReadEhFrameHeader(header.data(), header.size(), object.eh_frame_header);
   const std::uint64_t end = SegmentEnd(object, start);
   if (start == 0 || end == 0) return false;
   const auto bytes = elf::CopyMemoryUpTo(start, std::min(end - start, kMaxEhFrameBytes));
-  instance.table = BuildCfiTable({bytes.data(), bytes.size(), start}, instance.base,
+  instance.table = BuildCfiTable({bytes.data(), bytes.size(), start, fde_count}, instance.base,
                                  instance.module->start, instance.module->limit);
   return instance.table.complete && !instance.table.rows.empty();
 }
@@ -157,7 +158,7 @@ struct ModuleRegistry::State {
 
   std::shared_ptr<const Instance> FindOrBuild(const LoadedObject& object, bool first);
   bool Update(std::vector<std::shared_ptr<const Instance>> fresh);
-  void Publish(bool unloaded);
+  void Publish(std::vector<std::shared_ptr<const Instance>> fresh);
 };
 
 // The known instance of an object, or a new one with its rows.
@@ -188,23 +189,25 @@ bool ModuleRegistry::State::Update(std::vector<std::shared_ptr<const Instance>> 
   };
   fresh.erase(std::unique(fresh.begin(), fresh.end(), overlaps), fresh.end());
   if (fresh == instances) return false;
-  const bool unloaded = !std::all_of(instances.begin(), instances.end(), [&](const auto& old) {
-    return std::find(fresh.begin(), fresh.end(), old) != fresh.end();
-  });
-  instances = std::move(fresh);
-  Publish(unloaded);
+  Publish(std::move(fresh));
   return true;
 }
 
-void ModuleRegistry::State::Publish(bool unloaded) {
+// Whatever may throw comes first: a table is published wholly or not at all.
+void ModuleRegistry::State::Publish(std::vector<std::shared_ptr<const Instance>> fresh) {
+  const bool unloaded = !std::all_of(instances.begin(), instances.end(), [&](const auto& old) {
+    return std::find(fresh.begin(), fresh.end(), old) != fresh.end();
+  });
   auto next = std::make_shared<elf::ModuleList>();
   next->version = list->version + (unloaded ? 1 : 0);
-  for (const auto& instance : instances) next->modules.push_back(instance->module);
-  auto block = MakeBlock(instances);
-  if (published != nullptr) retired.reserve(retired.size() + 1);
+  for (const auto& instance : fresh) next->modules.push_back(instance->module);
+  auto block = MakeBlock(fresh);
+  retired.reserve(retired.size() + 1);
+
   handler::g_unwind_table.store(&block->table, std::memory_order_seq_cst);
   if (published != nullptr) retired.push_back(std::move(published));
   published = std::move(block);
+  instances = std::move(fresh);
   const std::lock_guard<std::mutex> lock(list_mutex);
   list = std::move(next);
 }
