@@ -28,7 +28,7 @@ class Service {
   // Parses and ranks on the request's own thread, in nested spans.
   void GetReport(std::uint64_t seed) {
     const ActiveSpan request(*tracer_, "GET /report");
-    const std::string json = MakeOrdersJson(2500, seed);
+    const std::string json = MakeOrdersJson(30000, seed);
     std::vector<Order> orders;
     {
       const ActiveSpan span(*tracer_, "parse orders");
@@ -41,14 +41,14 @@ class Service {
   // Hands two pieces of work to the pool and waits: three threads work for one request.
   void PostArchive(std::uint64_t seed) {
     const ActiveSpan request(*tracer_, "POST /archive");
-    const std::string json = MakeOrdersJson(3000, seed);
+    const std::string json = MakeOrdersJson(25000, seed);
     auto compressed = pool_.Submit([&] {
       const ActiveSpan span(*tracer_, "compress");
       Keep(Compress(json, 6));
     });
     auto hashed = pool_.Submit([&] {
       const ActiveSpan span(*tracer_, "hash");
-      for (int i = 0; i < 20; ++i) Keep(HashTree(json));
+      for (int i = 0; i < 40; ++i) Keep(HashTree(json));
     });
     Keep(CountWords(json));
     compressed.get();
@@ -61,7 +61,7 @@ class Service {
                                                 pprof::Labels({{"tenant", "globex"}})};
     const ActiveSpan request(*tracer_, "GET /search");
     pprof::Do(kTenants[seed % 2], [&] {
-      const std::string json = MakeOrdersJson(1500, seed);
+      const std::string json = MakeOrdersJson(12000, seed);
       for (int i = 0; i < 6; ++i) Keep(CountWords(json));
     });
   }
@@ -84,11 +84,12 @@ class Service {
 };
 
 void RunClient(Service& service, std::uint64_t seed, Clock::time_point end) {
-  const std::string small = MakeOrdersJson(220, seed);
+  const std::string small = MakeOrdersJson(300, seed);
+  const std::string document = MakeOrdersJson(2200, seed);
   for (std::uint64_t i = seed; Clock::now() < end; i += 2) {
     service.GetReport(i);
     service.PostArchive(i);
-    for (int quote = 0; quote < 10; ++quote) service.GetQuote(small);
+    for (int quote = 0; quote < 10; ++quote) service.GetQuote(document);
     service.GetSearch(i);
     for (int check = 0; check < 5; ++check) service.GetHealth(small);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // a client thinks
