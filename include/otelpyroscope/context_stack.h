@@ -1,0 +1,170 @@
+// The contexts that are attached on one thread, each with what was published for it, and the
+// thread's hold on them. Used by context_storage.h alone, and by parent.h to look for a parent.
+//
+// At the end of a thread its labels are cleared first, then the contexts are released, because that
+// may end spans and so run any code. Contexts may also be attached later, by destructors that run
+// after ours: then there is a new stack with an end of its own. That is why the thread's hold is a
+// plain pointer and not an object with a destructor, which others could outlive.
+#pragma once
+
+#include <cxxabi.h>
+#include <cstddef>
+#include <new>
+#include <utility>
+
+#include <opentelemetry/context/context.h>
+#include <opentelemetry/context/runtime_context.h>
+#include <opentelemetry/nostd/shared_ptr.h>
+#include <opentelemetry/trace/span.h>
+#include <opentelemetry/trace/span_metadata.h>
+
+#include <otelpyroscope/namespace.h>
+#include <otelpyroscope/span.h>
+#include <pprof/trace_context.h>
+
+namespace otelpyroscope {
+inline namespace v1 {
+namespace internal {
+
+// The active span of a context, or nullptr. `*holder` keeps it alive.
+inline trace::Span* SpanIn(const context::Context& context,
+                           context::ContextValue* holder) noexcept {
+  *holder = context.GetValue(trace::kSpanKey);
+  auto* span = nostd::get_if<nostd::shared_ptr<trace::Span>>(holder);
+  return span == nullptr ? nullptr : span->get();
+}
+
+struct AttachedContext {
+  context::Context context;            // keeps the span and so the published labels alive
+  const ProfiledSpan* span = nullptr;  // the active span if it is ours
+  pprof::TraceToken token = 0;         // 0: nothing was published
+};
+
+// Of one thread, used by that thread alone. Not async-signal-safe.
+class ContextStack {
+ public:
+  ContextStack() noexcept = default;
+  ContextStack(const ContextStack&) = delete;
+  ContextStack& operator=(const ContextStack&) = delete;
+  ~ContextStack() {
+    PopTo(0);
+    delete[] base_;
+  }
+
+  std::size_t size() const noexcept { return size_; }
+  // 0 is the bottom.
+  const AttachedContext& at(std::size_t position) const noexcept { return base_[position]; }
+  const AttachedContext& top() const noexcept { return base_[size_ - 1]; }
+
+  // Without publishing. False without memory.
+  bool Push(const context::Context& context) noexcept {
+    if (size_ == capacity_ && !Grow()) return false;
+    base_[size_++].context = context;
+    return true;
+  }
+
+  // Publishes for the context on top.
+  void PublishTop() noexcept {
+    AttachedContext& entry = base_[size_ - 1];
+    context::ContextValue holder;
+    const trace::Span* span = SpanIn(entry.context, &holder);
+    entry.span = AsOurs(span);
+    if (entry.span != nullptr) {
+      entry.token = pprof::PushTraceContext(&entry.span->labels());
+      return;
+    }
+    pprof::TraceContext other;
+    if (span != nullptr && DescribeOtherSpan(*span, &other)) {
+      entry.token = pprof::PushTraceContextCopy(other);
+    } else if (pprof::CurrentTraceContext() != nullptr) {
+      entry.token = pprof::PushTraceContext(nullptr);
+    }
+  }
+
+  // One above the topmost context that `key` (a Token or a Context) equals; 0: there is none.
+  template <class Key>
+  std::size_t Above(const Key& key) const noexcept {
+    for (std::size_t above = size_; above > 0; --above) {
+      if (key == base_[above - 1].context) return above;
+    }
+    return 0;
+  }
+
+  // Releasing a context may run code that attaches contexts: nothing of the stack is touched after.
+  void PopTop() noexcept {
+    AttachedContext& entry = base_[--size_];
+    if (entry.token != 0) pprof::PopTraceContext(entry.token);
+    entry.token = 0;
+    entry.span = nullptr;
+    const context::Context released(std::move(entry.context));
+  }
+  void PopTo(std::size_t size) noexcept {
+    while (size_ > size) PopTop();
+  }
+
+  // Takes all labels away and keeps the contexts.
+  void Unpublish() noexcept {
+    for (std::size_t above = size_; above > 0; --above) {
+      AttachedContext& entry = base_[above - 1];
+      if (entry.token != 0) pprof::PopTraceContext(entry.token);
+      entry.token = 0;
+    }
+  }
+
+ private:
+  bool Grow() noexcept {
+    const std::size_t capacity = capacity_ == 0 ? 8 : 2 * capacity_;
+    auto* base = new (std::nothrow) AttachedContext[capacity];
+    if (base == nullptr) return false;
+    for (std::size_t i = 0; i < size_; ++i) base[i] = std::move(base_[i]);
+    delete[] base_;
+    base_ = base;
+    capacity_ = capacity;
+    return true;
+  }
+
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  AttachedContext* base_ = nullptr;
+};
+
+// What a thread has of us. No destructor, no dynamic initialization.
+struct ThreadContexts {
+  ContextStack* stack;
+  bool took_over;  // contexts that were attached before installation have moved to `stack`
+};
+
+OTELPYROSCOPE_SHARED inline ThreadContexts& ThisThread() noexcept {
+  static thread_local ThreadContexts contexts{nullptr, false};
+  return contexts;
+}
+
+inline void EndThread(void* argument) noexcept {
+  auto* stack = static_cast<ContextStack*>(argument);
+  ThreadContexts& thread = ThisThread();
+  if (thread.stack == stack) thread.stack = nullptr;
+  stack->Unpublish();
+  delete stack;
+}
+
+// The calling thread's stack, made if there is none; nullptr without memory.
+inline ContextStack* StackOfThisThread(ThreadContexts& thread) noexcept {
+  if (thread.stack != nullptr) return thread.stack;
+  thread.stack = new (std::nothrow) ContextStack;
+  if (thread.stack != nullptr) {
+    // The last argument, any address in a shared object, keeps that one loaded until then (Itanium
+    // C++ ABI, 3.3.6.3). Without memory for it the thread's contexts are never released.
+    abi::__cxa_thread_atexit(&EndThread, thread.stack, reinterpret_cast<void*>(&EndThread));
+  }
+  return thread.stack;
+}
+
+// Attaches on top and publishes. Without memory the context is not current.
+inline void PushAndPublish(ThreadContexts& thread, const context::Context& context) noexcept {
+  ContextStack* stack = StackOfThisThread(thread);
+  if (stack != nullptr && stack->Push(context)) stack->PublishTop();
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace otelpyroscope

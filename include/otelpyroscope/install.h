@@ -1,0 +1,142 @@
+// Puts our context storage into the OpenTelemetry API. NewTracerProvider does it for the program;
+// a shared object with API singletons of its own (loaded RTLD_LOCAL, or linked with a version
+// script or -Bsymbolic) asks ContextStorageInstalled() and, if that says false, calls
+// InstallContextStorage() itself, from its own code and before its threads use OpenTelemetry.
+//
+// Installed once. If the application sets a storage of its own afterwards, that is left alone:
+// spans get no labels any more unless it forwards to ours, one warning says so and
+// Stats::context_storage_lost counts it. The storages are never freed: other threads may be inside
+// them at any time, also while the process exits. No lock is taken, so that a fork child finds none
+// held. A shared object that installed must not be unloaded.
+#pragma once
+
+#include <atomic>
+#include <new>
+
+#include <opentelemetry/context/context.h>
+#include <opentelemetry/context/runtime_context.h>
+#include <opentelemetry/nostd/shared_ptr.h>
+#include <opentelemetry/nostd/unique_ptr.h>
+
+#include <otelpyroscope/context_storage.h>
+#include <otelpyroscope/namespace.h>
+#include <otelpyroscope/span.h>
+#include <pprof/trace_context.h>
+
+namespace otelpyroscope {
+inline namespace v1 {
+namespace internal {
+
+struct Installation {
+  std::atomic<bool> begun;
+  std::atomic<const context::RuntimeContextStorage*> storage;  // ours, nullptr before
+  std::atomic<DecoratingStorage*> decorating;                  // the same object if it is one
+  std::atomic<const context::RuntimeContextStorage*> checked;  // came after us and was dealt with
+  const void* kept[2];  // references to the storage before and to ours, never given back
+};
+
+OTELPYROSCOPE_SHARED inline Installation& TheInstallation() noexcept {
+  static Installation installation{};
+  return installation;
+}
+
+inline const context::RuntimeContextStorage* InstalledStorage() noexcept {
+  return context::RuntimeContext::GetConstRuntimeContextStorage().get();
+}
+
+// True when a context that is attached through the API changes the thread's labels. Tried with an
+// unlabelled record and a context without a span, so that no sample can get a label by it.
+inline bool AttachReachesLabels() noexcept {
+  const pprof::TraceContext unlabelled{};
+  const pprof::TraceToken token = pprof::PushTraceContext(&unlabelled);
+  if (token == 0) return true;  // no memory: nothing can be found out
+  bool reached = false;
+  {
+    const context::Context probe("otelpyroscope", true);
+    const nostd::unique_ptr<context::Token> attached = context::RuntimeContext::Attach(probe);
+    reached = pprof::CurrentTraceContext() != &unlabelled;
+  }
+  pprof::PopTraceContext(token);
+  return reached;
+}
+
+// A storage that came after ours may forward to it, then nothing is lost.
+inline void CheckStorage() noexcept {
+  Installation& installation = TheInstallation();
+  const context::RuntimeContextStorage* ours = installation.storage.load(std::memory_order_acquire);
+  const context::RuntimeContextStorage* now = InstalledStorage();
+  if (ours == nullptr || now == ours) return;
+  if (installation.checked.exchange(now, std::memory_order_relaxed) == now) return;
+  if (AttachReachesLabels()) return;
+  pprof::CountLostContextStorage();
+  pprof::LogWarningOnce("otelpyroscope: storage",
+                        "otelpyroscope: the OpenTelemetry context storage was replaced after "
+                        "NewTracerProvider, so spans no longer label samples; set your storage "
+                        "before wrapping the provider");
+}
+
+inline context::RuntimeContextStorage* MakeStorage(context::RuntimeContextStorage* old) noexcept {
+  const context::ThreadLocalContextStorage default_storage;
+  if (VirtualTable(old) == VirtualTable(&default_storage)) {
+    return new (std::nothrow) ReplacingStorage(old);
+  }
+  auto* storage = new (std::nothrow) DecoratingStorage(old);
+  TheInstallation().decorating.store(storage, std::memory_order_release);
+  return storage;
+}
+
+// Without memory nullptr.
+template <class T>
+const void* KeepForEver(const nostd::shared_ptr<T>& storage) noexcept {
+  return new (std::nothrow) nostd::shared_ptr<T>(storage);
+}
+
+}  // namespace internal
+
+// True when contexts attached by the calling code label the calling thread's samples: the
+// self-test. Any thread. Not async-signal-safe.
+OTELPYROSCOPE_SHARED inline bool ContextStorageInstalled() noexcept {
+  const context::RuntimeContextStorage* ours = internal::TheInstallation().storage.load();
+  return (ours != nullptr && internal::InstalledStorage() == ours) ||
+         internal::AttachReachesLabels();
+}
+
+// Returns false when there is no memory, or when the application replaced our storage: that is
+// never undone. Installing again does nothing. Not async-signal-safe; no other thread may use
+// OpenTelemetry's contexts at the same time.
+OTELPYROSCOPE_SHARED inline bool InstallContextStorage() noexcept {
+  internal::RegisterSpanTable();
+  internal::Installation& installation = internal::TheInstallation();
+  if (installation.begun.exchange(true)) {
+    internal::CheckStorage();
+    return ContextStorageInstalled();
+  }
+  const auto old = context::RuntimeContext::GetConstRuntimeContextStorage();
+  // The API gives it out as const for keeping it alive only; the object itself is not.
+  context::RuntimeContextStorage* storage =
+      internal::MakeStorage(const_cast<context::RuntimeContextStorage*>(old.get()));
+  if (storage == nullptr) {
+    installation.begun.store(false);
+    return false;
+  }
+  const nostd::shared_ptr<context::RuntimeContextStorage> ours(storage);
+  installation.kept[0] = internal::KeepForEver(old);
+  installation.kept[1] = internal::KeepForEver(ours);
+  installation.storage.store(storage, std::memory_order_release);
+  context::RuntimeContext::SetRuntimeContextStorage(ours);
+  storage->GetCurrent();  // takes over what this thread has attached already
+  if (internal::DecoratingStorage* decorating = installation.decorating.load()) decorating->Sync();
+  return true;
+}
+
+// For a storage of the application's own that makes another context current without Attach or
+// Detach, for instance when it switches coroutines: call this on that thread afterwards. Not
+// async-signal-safe.
+OTELPYROSCOPE_SHARED inline void SyncCurrent() noexcept {
+  if (auto* decorating = internal::TheInstallation().decorating.load(std::memory_order_acquire)) {
+    decorating->Sync();
+  }
+}
+
+}  // namespace v1
+}  // namespace otelpyroscope

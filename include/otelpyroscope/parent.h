@@ -1,0 +1,92 @@
+// Finds the labels of a new span's parent, if the parent is a span of this process: first as the
+// SDK does (a valid parent in the options, else the current context), then by its identity. Used by
+// tracer.h.
+//
+// A parent counts as local only if it is a span of ours: in the given Context, or, where only its
+// ids are known, among the contexts attached on this thread. Otherwise the new span is a local root
+// of its own: its profile is complete and nothing is guessed.
+#pragma once
+
+#include <cstddef>
+
+#include <opentelemetry/context/context.h>
+#include <opentelemetry/context/runtime_context.h>
+#include <opentelemetry/nostd/variant.h>
+#include <opentelemetry/trace/context.h>
+#include <opentelemetry/trace/span_context.h>
+#include <opentelemetry/trace/span_startoptions.h>
+
+#include <otelpyroscope/context_stack.h>
+#include <otelpyroscope/install.h>
+#include <otelpyroscope/namespace.h>
+#include <otelpyroscope/span_labels.h>
+#include <pprof/trace_context.h>
+
+namespace otelpyroscope {
+inline namespace v1 {
+namespace internal {
+
+// A thread that forgot to detach may have very many contexts.
+constexpr std::size_t kMaxSearched = 256;
+
+// What is pushed now comes first: a SpanGuard is no attached context.
+inline const pprof::TraceContext* FindByIds(const trace::SpanContext& ids) noexcept {
+  if (!ids.IsValid() || ids.IsRemote()) return nullptr;
+  const pprof::TraceContext* current = pprof::CurrentTraceContext();
+  if (current != nullptr && (current->reserved[0] & kLocal) != 0 && HasIds(*current, ids)) {
+    return current;
+  }
+  const ContextStack* stack = ThisThread().stack;
+  if (stack == nullptr) return nullptr;
+  const std::size_t size = stack->size();
+  const std::size_t bottom = size > kMaxSearched ? size - kMaxSearched : 0;
+  for (std::size_t above = size; above > bottom; --above) {
+    const ProfiledSpan* span = stack->at(above - 1).span;
+    if (span != nullptr && HasIds(span->labels(), ids)) return &span->labels();
+  }
+  return nullptr;
+}
+
+// A context that names a parent, or says that there shall be none.
+struct Lookup {
+  bool decided = false;
+  const pprof::TraceContext* labels = nullptr;
+};
+
+// `*holder` keeps the result alive.
+inline Lookup ParentIn(const context::Context& context, context::ContextValue* holder) noexcept {
+  const trace::Span* span = SpanIn(context, holder);
+  if (const ProfiledSpan* ours = AsOurs(span)) return {true, &ours->labels()};
+  if (span != nullptr) {
+    const trace::SpanContext ids = span->GetContext();
+    if (ids.IsValid()) return {true, FindByIds(ids)};
+  }
+  return {trace::IsRootSpan(context), nullptr};
+}
+
+inline const pprof::TraceContext* CurrentParent(context::ContextValue* holder) noexcept {
+  const ContextStack* stack = ThisThread().stack;
+  if (stack != nullptr && stack->size() > 0 && stack->top().span != nullptr &&
+      TheInstallation().decorating.load(std::memory_order_relaxed) == nullptr) {
+    return &stack->top().span->labels();
+  }
+  CheckStorage();
+  return ParentIn(context::RuntimeContext::GetCurrent(), holder).labels;
+}
+
+// Good until the calling thread's next push, pop, attach or detach, and as long as `options` and
+// `*holder`. Not async-signal-safe.
+inline const pprof::TraceContext* FindParent(const trace::StartSpanOptions& options,
+                                             context::ContextValue* holder) noexcept {
+  if (const auto* ids = nostd::get_if<trace::SpanContext>(&options.parent)) {
+    if (ids->IsValid()) return FindByIds(*ids);
+  } else if (const auto* context = nostd::get_if<context::Context>(&options.parent)) {
+    const Lookup found = ParentIn(*context, holder);
+    if (found.decided) return found.labels;
+  }
+  return CurrentParent(holder);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace otelpyroscope

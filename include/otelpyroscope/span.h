@@ -1,0 +1,159 @@
+// A span of the wrapped provider together with its labels. The context storage recognises it and
+// publishes the labels while it is current; everything else goes to the span inside. Made by
+// tracer.h, one allocation each.
+//
+// Recognised by its virtual table: whatever a Context holds is known as a trace::Span only, and
+// programs without RTTI are supported. Copies of this code in several shared objects may have a
+// table each, so the known ones are kept in a list.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include <opentelemetry/nostd/shared_ptr.h>
+#include <opentelemetry/nostd/string_view.h>
+#include <opentelemetry/trace/span.h>
+#include <opentelemetry/trace/span_context.h>
+
+#include <otelpyroscope/namespace.h>
+#include <otelpyroscope/span_labels.h>
+#include <pprof/trace_context.h>
+
+namespace otelpyroscope {
+inline namespace v1 {
+namespace internal {
+
+// The virtual table of a polymorphic object (Itanium C++ ABI: its first word).
+inline const void* VirtualTable(const void* object) noexcept {
+  const void* table;
+  std::memcpy(&table, object, sizeof(table));
+  return table;
+}
+
+// The virtual tables of one class. Any thread. Not async-signal-safe.
+class TableList {
+ public:
+  void Add(const void* table) noexcept {
+    for (std::atomic<const void*>& slot : tables_) {
+      const void* known = nullptr;
+      if (slot.compare_exchange_strong(known, table, std::memory_order_relaxed)) return;
+      if (known == table) return;
+    }
+  }
+  bool Has(const void* table) const noexcept {
+    for (const std::atomic<const void*>& slot : tables_) {
+      const void* known = slot.load(std::memory_order_relaxed);
+      if (known == table) return true;
+      if (known == nullptr) return false;
+    }
+    return false;
+  }
+
+ private:
+  std::atomic<const void*> tables_[8] = {};
+};
+
+OTELPYROSCOPE_SHARED inline TableList& SpanTables() noexcept {
+  static TableList tables;
+  return tables;
+}
+
+inline void SetProfileId(trace::Span& span, const pprof::TraceContext& context) noexcept {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  char hex[2 * sizeof(context.span_id)];
+  for (std::size_t i = 0; i < sizeof(context.span_id); ++i) {
+    hex[2 * i] = kDigits[context.span_id[i] >> 4];
+    hex[2 * i + 1] = kDigits[context.span_id[i] & 0xf];
+  }
+  span.SetAttribute("pyroscope.profile.id", nostd::string_view(hex, sizeof(hex)));
+}
+
+class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
+ public:
+  // Takes over the references that `labels` holds.
+  ProfiledSpan(nostd::shared_ptr<trace::Span> inner, const SpanLabels& labels,
+               bool id_if_profiled) noexcept
+      : labels_(labels.context),
+        owns_name_(labels.owns_name),
+        id_at_end_(labels.owns_id && id_if_profiled && labels.context.id != nullptr),
+        inner_(std::move(inner)) {}
+
+  ~ProfiledSpan() override {
+    BeforeEnd();  // the span inside ends itself when it goes
+    if (labels_.name != nullptr) labels_.name->Unref();
+    if (labels_.id != nullptr) labels_.id->Unref();
+  }
+
+  // Lives as long as this object, never changes.
+  const pprof::TraceContext& labels() const noexcept { return labels_; }
+
+  void SetAttribute(nostd::string_view key, const common::AttributeValue& value) noexcept override {
+    inner_->SetAttribute(key, value);
+  }
+  void AddEvent(nostd::string_view name) noexcept override { inner_->AddEvent(name); }
+  void AddEvent(nostd::string_view name, common::SystemTimestamp time) noexcept override {
+    inner_->AddEvent(name, time);
+  }
+  void AddEvent(nostd::string_view name, common::SystemTimestamp time,
+                const common::KeyValueIterable& attributes) noexcept override {
+    inner_->AddEvent(name, time, attributes);
+  }
+  void AddEvent(nostd::string_view name,
+                const common::KeyValueIterable& attributes) noexcept override {
+    inner_->AddEvent(name, attributes);
+  }
+#if OPENTELEMETRY_ABI_VERSION_NO >= 2
+  void AddLink(const trace::SpanContext& target,
+               const common::KeyValueIterable& attributes) noexcept override {
+    inner_->AddLink(target, attributes);
+  }
+  void AddLinks(const trace::SpanContextKeyValueIterable& links) noexcept override {
+    inner_->AddLinks(links);
+  }
+#endif
+  void SetStatus(trace::StatusCode code, nostd::string_view description) noexcept override {
+    inner_->SetStatus(code, description);
+  }
+  void UpdateName(nostd::string_view name) noexcept override {
+    inner_->UpdateName(name);
+    if (!owns_name_ || labels_.name == nullptr || ended_.load(std::memory_order_relaxed)) return;
+    labels_.name->SetName(std::string_view(name.data(), name.size()));
+  }
+  void End(const trace::EndSpanOptions& options) noexcept override {
+    BeforeEnd();
+    inner_->End(options);
+  }
+  trace::SpanContext GetContext() const noexcept override { return inner_->GetContext(); }
+  bool IsRecording() const noexcept override { return inner_->IsRecording(); }
+
+ private:
+  void BeforeEnd() noexcept {
+    if (ended_.exchange(true, std::memory_order_relaxed)) return;
+    if (id_at_end_ && labels_.id->sampled()) SetProfileId(*inner_, labels_);
+  }
+
+  const pprof::TraceContext labels_;
+  const bool owns_name_;
+  const bool id_at_end_;
+  std::atomic<bool> ended_{false};
+  nostd::shared_ptr<trace::Span> inner_;
+};
+
+// The span as ours, or nullptr. Any thread. Not async-signal-safe.
+inline const ProfiledSpan* AsOurs(const trace::Span* span) noexcept {
+  if (span == nullptr || !SpanTables().Has(VirtualTable(span))) return nullptr;
+  return static_cast<const ProfiledSpan*>(span);
+}
+
+// Makes spans of this copy of the code known. Not async-signal-safe.
+inline void RegisterSpanTable() noexcept {
+  const ProfiledSpan probe(nostd::shared_ptr<trace::Span>(), SpanLabels(), false);
+  SpanTables().Add(VirtualTable(&probe));
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace otelpyroscope
