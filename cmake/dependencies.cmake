@@ -1,5 +1,6 @@
 # What the libraries need; ARCHITECTURE.md says why each one. Found once, wrapped where Debian ships no CMake package.
 find_package(ZLIB REQUIRED)
+find_package(LibLZMA REQUIRED)  # .gnu_debugdata is compressed with xz
 find_package(Threads REQUIRED)
 list(PREPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
 find_package(OtelprofElfutils MODULE REQUIRED)
