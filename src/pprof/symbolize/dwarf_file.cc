@@ -178,9 +178,9 @@ bool DwarfFile::Load(std::size_t unit, Dwarf_Die* die) {
   loaded_ = &header;
   string_offsets_base_ = header.offset_size == 8 ? 16 : 8;
   Dwarf_Attribute attribute = {};
-  Dwarf_Word base = 0;
+  std::uint64_t base = 0;
   if (dwarf_attr(die, DW_AT_str_offsets_base, &attribute) != nullptr &&
-      dwarf_formudata(&attribute, &base) == 0)
+      SectionOffsetOf(&attribute, &base))
     string_offsets_base_ = base;
   return true;
 }
@@ -226,10 +226,12 @@ bool DwarfFile::RawForm(Dwarf_Attribute* attribute, std::uint64_t* value) const 
     case DW_FORM_ref4:
     case DW_FORM_strx4:
     case DW_FORM_ref_sup4:
+    case DW_FORM_data4:
       *value = reader.Fixed(4);
       break;
     case DW_FORM_ref8:
     case DW_FORM_ref_sup8:
+    case DW_FORM_data8:
       *value = reader.Fixed(8);
       break;
     case DW_FORM_ref_addr:  // the size of an address in version 2
@@ -240,6 +242,7 @@ bool DwarfFile::RawForm(Dwarf_Attribute* attribute, std::uint64_t* value) const 
     case DW_FORM_strp_sup:
     case DW_FORM_GNU_strp_alt:
     case DW_FORM_GNU_ref_alt:
+    case DW_FORM_sec_offset:
       *value = reader.Fixed(loaded_->offset_size);
       break;
     default:  // ref_udata, strx
@@ -282,6 +285,17 @@ std::string DwarfFile::StringOf(Dwarf_Attribute* attribute) {
       return IndexedString(value);
     default:
       return {};
+  }
+}
+
+bool DwarfFile::SectionOffsetOf(Dwarf_Attribute* attribute, std::uint64_t* offset) const {
+  switch (attribute->form) {
+    case DW_FORM_sec_offset:
+    case DW_FORM_data4:  // before version 4
+    case DW_FORM_data8:
+      return RawForm(attribute, offset);
+    default:
+      return false;
   }
 }
 

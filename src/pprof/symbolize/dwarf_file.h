@@ -65,6 +65,8 @@ class DwarfFile {
   // Attributes of DIEs of the loaded unit. False (or empty): not such a form, or damaged.
   std::string StringOf(Dwarf_Attribute* attribute);
   bool RefOf(Dwarf_Attribute* attribute, DieRef* ref);
+  // libdw would compare it with the size of a section that it does not see.
+  bool SectionOffsetOf(Dwarf_Attribute* attribute, std::uint64_t* offset) const;
 
  private:
   bool ScanUnits();

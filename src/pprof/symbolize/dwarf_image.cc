@@ -23,7 +23,7 @@ std::size_t RoundUp(std::size_t size) { return (size + kPadding + 15) & ~std::si
 
 // libdw would end the process when it finds no memory. It runs no clean-up of its own between here
 // and our catch block, and dwarf_end frees what it had.
-[[noreturn]] void OutOfMemory() { throw std::bad_alloc(); }
+__attribute__((noreturn)) void OutOfMemory() { throw std::bad_alloc(); }
 
 }  // namespace
 

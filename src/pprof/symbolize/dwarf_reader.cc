@@ -76,9 +76,9 @@ class Reader {
     if (dwarf_attr(unit, DW_AT_comp_dir, &attribute) != nullptr)
       directory = main_->StringOf(&attribute);
     lines_ = LineTable();
-    Dwarf_Word offset = 0;
+    std::uint64_t offset = 0;
     const bool has_lines = dwarf_attr(unit, DW_AT_stmt_list, &attribute) != nullptr &&
-                           dwarf_formudata(&attribute, &offset) == 0;
+                           main_->SectionOffsetOf(&attribute, &offset);
     if (!has_lines || !lines_.Open(main_, offset, std::move(directory), budget_->left()))
       return std::vector<LineRow>(addresses.size());
     return lines_.Rows(addresses);

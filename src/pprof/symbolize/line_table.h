@@ -48,7 +48,6 @@ class LineTable {
   std::string unit_directory_;
   std::vector<std::uint8_t> bytes_;
   std::size_t program_ = 0;  // where the opcodes begin in bytes_
-  std::size_t end_ = 0;
   std::size_t offset_size_ = 4;
   unsigned version_ = 0;
   std::uint8_t min_instruction_ = 1;

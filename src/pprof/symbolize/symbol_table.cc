@@ -48,7 +48,14 @@ std::uint8_t RankOf(const Elf64_Sym& symbol) {
 
 bool Better(const Candidate& a, const Candidate& b) {
   if (b.name == 0) return true;
-  return a.start != b.start ? a.start > b.start : a.rank > b.rank;
+  return a.start != b.start ? a.start > b.start : a.rank >= b.rank;
+}
+
+// Linkers append the version of an exported symbol: shm_open@GLIBC_2.2.5, memcpy@@GLIBC_2.14.
+std::string WithoutVersion(std::string name) {
+  const std::size_t at = name.find('@', 1);
+  if (at != std::string::npos) name.resize(at);
+  return name;
 }
 
 void Offer(const Elf64_Sym& symbol, const std::vector<std::uint64_t>& addresses, Candidates* best) {
@@ -111,7 +118,8 @@ void FindSymbols(const ElfFile& file, std::uint32_t section_type,
   }
   const std::vector<Candidate> chosen = Choose(file, addresses, best);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    if (chosen[i].name != 0 && (*names)[i].empty()) (*names)[i] = text.String(chosen[i].name);
+    if (chosen[i].name != 0 && (*names)[i].empty())
+      (*names)[i] = WithoutVersion(text.String(chosen[i].name));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -90,12 +91,16 @@ Symbolizer::~Symbolizer() { delete state_; }
 
 namespace {
 
-std::vector<Frame> Intern(const std::vector<ResolvedFrame>& resolved, StringTable* texts) {
+// Demangling is the dearest step: `demangled` has the names by number of the mangled ones.
+std::vector<Frame> Intern(const std::vector<ResolvedFrame>& resolved, StringTable* texts,
+                          std::unordered_map<std::uint32_t, std::uint32_t>* demangled) {
   std::vector<Frame> frames;
   for (const ResolvedFrame& from : resolved) {
     Frame frame;
     frame.system_name = texts->Intern(from.system_name);
-    frame.name = texts->Intern(Demangle(from.system_name));
+    const auto [known, added] = demangled->emplace(frame.system_name, 0);
+    if (added) known->second = texts->Intern(Demangle(from.system_name));
+    frame.name = known->second;
     frame.filename = texts->Intern(from.file);
     frame.line = from.line;
     frame.start_line = from.start_line;
@@ -126,8 +131,9 @@ Symbols Symbolizer::Symbolize(const elf::Module& module,
     if (!unknown.empty()) {
       const auto resolved = state_->Resolve(module, key, unknown);
       std::vector<std::vector<Frame>> answers;
+      std::unordered_map<std::uint32_t, std::uint32_t> demangled;
       for (std::size_t i = 0; i < unknown.size(); ++i) {
-        answers.push_back(Intern(resolved[i], &texts));
+        answers.push_back(Intern(resolved[i], &texts, &demangled));
         state_->cache.Add(key, unknown[i], texts, answers.back());
       }
       for (const std::size_t i : waiting) {
