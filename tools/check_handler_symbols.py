@@ -15,6 +15,8 @@ import subprocess
 import sys
 
 NEVER = {"__tls_get_addr": "thread-local access that may allocate; build with -ftls-model=initial-exec"}
+# Made by the linker: an address, not a call.
+LINKER_MADE = {"_GLOBAL_OFFSET_TABLE_"}
 
 
 def needed_symbols(archive):
@@ -27,7 +29,7 @@ def needed_symbols(archive):
         if len(fields) < 2 or len(fields[1]) != 1:
             continue
         (undefined if fields[1] in "Uwv" else defined).add(fields[0])
-    return undefined - defined
+    return undefined - defined - LINKER_MADE
 
 
 def allowed_symbols(path):
