@@ -50,17 +50,27 @@ void Add(Node& root, const pprof_reader::Sample& sample) {
   }
 }
 
-// Everything below a thread's entry until the stacks part is the same for all: not worth a line
-// each.
-const Node* SkipCommon(const Node* node, int* skipped) {
-  while (node->children.size() == 1 && node->children.begin()->second->children.size() == 1) {
+bool Small(const Node& node, std::int64_t whole) {
+  return static_cast<double>(node.cpu_ns) < kSmallest * static_cast<double>(whole);
+}
+
+// Frames of the C++ and C libraries between the program's own functions say little: they are
+// counted, not printed.
+bool FromLibrary(const pprof_reader::Frame& frame) {
+  return frame.file.empty() || frame.file.substr(0, 5) == "/usr/" ||
+         frame.file.substr(0, 2) == "./";
+}
+
+// Down a chain without branches to the next frame worth a line.
+const Node* SkipChain(const Node* node, int* skipped) {
+  while (node->children.size() == 1 && FromLibrary(node->frame)) {
     node = node->children.begin()->second.get();
     ++*skipped;
   }
   return node;
 }
 
-void Print(const Node& node, std::int64_t whole, int depth) {
+void PrintLine(const Node& node, std::int64_t whole, int depth, int skipped) {
   std::string name = NameOf(node.frame);
   if (name.size() > kNameWidth) name = name.substr(0, kNameWidth - 3) + "...";
   const std::string file(node.frame.file.substr(node.frame.file.rfind('/') + 1));
@@ -69,17 +79,25 @@ void Print(const Node& node, std::int64_t whole, int depth) {
               name.c_str());
   if (!file.empty())
     std::printf("  %s:%lld", file.c_str(), static_cast<long long>(node.frame.line));
-  std::printf("%s\n", node.frame.inlined ? "  (inlined)" : "");
+  if (node.frame.inlined) std::printf("  (inlined)");
+  if (skipped > 0) std::printf("  [through %d library frames]", skipped);
+  std::printf("\n");
+}
+
+void Print(const Node& start, std::int64_t whole, int depth) {
+  int skipped = 0;
+  const Node& node = *SkipChain(&start, &skipped);
+  PrintLine(node, whole, depth, skipped);
   if (depth >= kMaxDepth) return;
   std::int64_t rest = 0;
   for (const Node* child : node.Sorted()) {
-    if (static_cast<double>(child->cpu_ns) >= kSmallest * static_cast<double>(whole)) {
-      Print(*child, whole, depth + 1);
-    } else {
+    if (Small(*child, whole)) {
       rest += child->cpu_ns;
+    } else {
+      Print(*child, whole, depth + 1);
     }
   }
-  if (rest > 0 && !node.children.empty()) {
+  if (rest > 0) {
     std::printf("  %5.1f %%  %*s(smaller branches)\n",
                 100.0 * static_cast<double>(rest) / static_cast<double>(whole), depth + 1, "");
   }
@@ -94,12 +112,7 @@ void PrintStackTree(const std::vector<const pprof_reader::Sample*>& samples) {
     std::printf("    no sample: the trace used less CPU time than one sampling period\n");
     return;
   }
-  for (const Node* entry : root.Sorted()) {
-    int skipped = 0;
-    const Node* first = SkipCommon(entry, &skipped);
-    if (skipped > 0) std::printf("          (%d frames from the thread's entry)\n", skipped);
-    Print(*first, root.cpu_ns, 0);
-  }
+  for (const Node* entry : root.Sorted()) Print(*entry, root.cpu_ns, 0);
 }
 
 }  // namespace demo
