@@ -147,10 +147,10 @@ const ElfSection* ElfFile::FindType(std::uint32_t type) const {
   return nullptr;
 }
 
-bool ElfFile::IsCode(std::uint64_t address) const {
+std::uint64_t ElfFile::CodeEnd(std::uint64_t address) const {
   auto next =
       std::upper_bound(code_.begin(), code_.end(), std::make_pair(address, ~std::uint64_t{0}));
-  return next != code_.begin() && address < (--next)->second;
+  return next != code_.begin() && address < (--next)->second ? next->second : 0;
 }
 
 }  // namespace pprof::symbolize

@@ -43,7 +43,9 @@ class ElfFile {
   const ElfSection* FindType(std::uint32_t type) const;
   // True if `address` lies in a section of code. Linkers leave addresses of discarded functions
   // in DWARF (0, 1 or -1); they lie in none.
-  bool IsCode(std::uint64_t address) const;
+  bool IsCode(std::uint64_t address) const { return CodeEnd(address) != 0; }
+  // Where that section ends; 0: it is none of code.
+  std::uint64_t CodeEnd(std::uint64_t address) const;
 
  private:
   ElfFile() = default;

@@ -84,7 +84,7 @@ std::vector<Candidate> Choose(const ElfFile& file, const std::vector<std::uint64
       below = best.below[i];
       sized = best.below_is_sized[i];
     }
-    const bool reaches = below.name != 0 && !sized && file.IsCode(addresses[i]);
+    const bool reaches = below.name != 0 && !sized && addresses[i] < file.CodeEnd(below.start);
     if (reaches && Better(below, chosen[i])) chosen[i] = below;
   }
   return chosen;

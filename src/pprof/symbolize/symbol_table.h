@@ -13,7 +13,8 @@
 namespace pprof::symbolize {
 
 // Fills the empty ones among `names` (parallel to `addresses`: sorted, unique, as in the file) from
-// the table of that section type. A symbol without a size reaches to the next symbol. Where several
+// the table of that section type. A symbol without a size reaches to the next symbol
+// or to the end of its section. Where several
 // cover an address the one that starts last wins, then global before local, then
 // the later one. Not async-signal-safe.
 void FindSymbols(const ElfFile& file, std::uint32_t section_type,

@@ -77,9 +77,14 @@ std::vector<std::vector<ResolvedFrame>> Symbolizer::State::Resolve(
   if (result == DwarfResult::kOverBudget) Count(key, &stats.over_memory_cap);
   // The symbol table knows the outermost function better: clones have their suffix only there.
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    if (names[i].empty()) continue;
-    if (frames[i].empty()) frames[i].emplace_back();
-    frames[i].back().system_name = std::move(names[i]);
+    std::vector<ResolvedFrame>& found = frames[i];
+    if (!names[i].empty()) {
+      if (found.empty()) found.emplace_back();
+      found.back().system_name = std::move(names[i]);
+    }
+    // Padding between functions has a line at times, and no name: nothing to show.
+    const auto nameless = [](const ResolvedFrame& frame) { return frame.system_name.empty(); };
+    found.erase(std::remove_if(found.begin(), found.end(), nameless), found.end());
   }
   return frames;
 }

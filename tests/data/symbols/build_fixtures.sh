@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds every kind of debug information that the symbolizer reads from fixture.cc.
+# build_fixtures.sh OUT GXX CLANGXX
+set -eu
+source=$(cd "$(dirname "$0")" && pwd)/fixture.cc
+out=$1 gxx=$2 clangxx=$3
+rm -rf "$out"
+mkdir -p "$out/root/.build-id" "$out/multi"
+cd "$out"
+flags="-std=c++17 -O2 -g -Wl,--build-id"
+$gxx $flags -gdwarf-5 "$source" -o gcc5
+$gxx $flags -gdwarf-4 "$source" -o gcc4
+$clangxx $flags -gdwarf-5 "$source" -o clang5
+$clangxx $flags -gdwarf-4 "$source" -o clang4
+$gxx -std=c++17 -O2 -g -Wl,--build-id=none "$source" -o noid
+objcopy --compress-debug-sections=zlib-gabi gcc5 zlib
+objcopy --compress-debug-sections=zlib-gnu gcc4 zdebug
+cp gcc5 dwz && dwz dwz
+cp gcc4 multi/first && cp gcc5 multi/second && (cd multi && dwz -m shared first second)
+strip -o stripped gcc5
+objcopy --only-keep-debug gcc5 gcc5.debug
+# Found by name and build id; found by name and checksum; found by build id alone.
+objcopy --add-gnu-debuglink=gcc5.debug stripped linked
+objcopy --only-keep-debug noid noid.debug
+strip -o noid_stripped noid && objcopy --add-gnu-debuglink=noid.debug noid_stripped crc
+cp crc wrong_crc && mkdir -p wrong && mv wrong_crc wrong/crc && cp gcc5.debug wrong/noid.debug
+id=$(readelf -n gcc5 | sed -n 's/.*Build ID: //p')
+mkdir -p "root/.build-id/$(echo "$id" | cut -c1-2)"
+cp gcc5.debug "root/.build-id/$(echo "$id" | cut -c1-2)/$(echo "$id" | cut -c3-).debug"
+nm -f posix --defined-only gcc5 | awk '$2 == "T" || $2 == "t" { print $1 }' | sort -u > keep
+objcopy -S --remove-section .comment --keep-symbols=keep gcc5.debug mini_symbols
+xz -k mini_symbols
+objcopy --add-section .gnu_debugdata=mini_symbols.xz stripped mini
