@@ -15,14 +15,18 @@ struct UnwindRow {
   std::uint32_t rule;
 };
 
+// A page of code in UnwindModule::pages: 1 KiB, which holds some 20 rows. A lookup then reads two
+// or three cache lines of rows; the index costs 0.4 % of the code.
+inline constexpr unsigned kUnwindPageShift = 10;
+
 // The code of one loaded module.
 struct UnwindModule {
-  std::uintptr_t start;   // of its executable memory
-  std::uintptr_t limit;   // first address behind it
-  std::uintptr_t base;    // what row pcs count from: start rounded down to 64 KiB
-  const UnwindRow* rows;  // sorted by pc
-  const std::uint32_t*
-      pages;  // pages[p]: index of the first row with pc >= p * 64 KiB; page_count + 1 entries
+  std::uintptr_t start;        // of its executable memory
+  std::uintptr_t limit;        // first address behind it
+  std::uintptr_t base;         // what row pcs count from: start rounded down to a page
+  const UnwindRow* rows;       // sorted by pc
+  const std::uint32_t* pages;  // pages[p]: index of the first row with pc >= p << kUnwindPageShift;
+                               // page_count + 1 entries
   std::uint32_t row_count;
   std::uint32_t page_count;
 };

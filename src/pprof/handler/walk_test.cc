@@ -55,7 +55,12 @@ class WalkTest : public testing::Test {
   static constexpr std::size_t kWords = 512;
 
   WalkTest() {
-    module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), 1};
+    for (std::uint32_t page = 0; page <= kPages; ++page) {
+      while (pages_[page] < std::size(kRows) && kRows[pages_[page]].pc >> kUnwindPageShift < page) {
+        ++pages_[page];
+      }
+    }
+    module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), kPages};
     table_ = {&module_, 1};
     previous_ = g_unwind_table.exchange(&table_);
     bounds_ = {Address(0), Address(kWords)};
@@ -89,7 +94,8 @@ class WalkTest : public testing::Test {
   std::vector<std::uint64_t> frames_;
 
  private:
-  const std::uint32_t pages_[2] = {0, std::size(kRows)};
+  static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;
+  std::uint32_t pages_[kPages + 1] = {};
   UnwindModule module_;
   UnwindTable table_;
   const UnwindTable* previous_;
@@ -220,6 +226,35 @@ TEST_F(SignalFrameTest, LeavesAnAlternateStackDownwardsOnce) {
 TEST_F(SignalFrameTest, DoesNotRunInCircles) {
   Interrupt(kSpPc, Address(40), 0);  // the interrupted code is the handler itself
   EXPECT_EQ(Run(1000), WalkEnd::kNotProgressing);
+}
+
+// A stack overflow is handled on an alternate stack: the interrupted stack pointer lies in the
+// known stack, where nothing is mapped.
+TEST(WalkOverflow, ReadsNoGuardPageBehindAnAlternateStack) {
+  constexpr std::size_t kPage = 4096;
+  auto* memory = static_cast<char*>(
+      mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_EQ(mprotect(memory, kPage, PROT_NONE), 0);
+  const UnwindRow rows[] = {{0, PackRule(kSp, 1, kFpSame)}, {0x40, PackSpecial(kSignal)}};
+  const std::uint32_t pages[] = {0, 2};
+  const UnwindModule module = {kCode, kCodeEnd, kCode, rows, pages, 2, 1};
+  const UnwindTable table = {&module, 1};
+  const UnwindTable* const previous = g_unwind_table.exchange(&table);
+
+  const auto top = reinterpret_cast<std::uintptr_t>(memory) + 2 * kPage;
+  auto* interrupted = reinterpret_cast<ucontext_t*>(memory + kPage + 512);
+  interrupted->uc_mcontext.gregs[REG_RIP] = kCode + 1;
+  interrupted->uc_mcontext.gregs[REG_RSP] = static_cast<greg_t>(top - 2 * kPage + 1024);
+  ucontext_t context = {};
+  context.uc_mcontext.gregs[REG_RIP] = kCode + 0x41;
+  context.uc_mcontext.gregs[REG_RSP] = reinterpret_cast<greg_t>(interrupted);
+  std::uint64_t out[8];
+  const WalkResult result = Walk(context, {top - 2 * kPage, top}, out, 8);
+  EXPECT_EQ(result.end, WalkEnd::kUnreadable);
+  EXPECT_EQ(result.frames, 2u);
+  g_unwind_table.store(previous);
+  munmap(memory, 2 * kPage);
 }
 
 TEST_F(WalkTest, StopsAtRulesItDoesNotEvaluate) {

@@ -41,7 +41,7 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
 // The last row at or below pc; kEnd when there is none.
 std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   const auto offset = static_cast<std::uint32_t>(pc - module.base);
-  const std::uint32_t page = offset >> 16;
+  const std::uint32_t page = offset >> kUnwindPageShift;
   if (page >= module.page_count) return PackSpecial(kEnd);
   std::uint32_t low = module.pages[page];
   std::uint32_t high = module.pages[page + 1];
@@ -56,21 +56,25 @@ std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   return low == 0 ? PackSpecial(kEnd) : module.rows[low - 1].rule;
 }
 
-// Asks the kernel whether it can read a signal set at `address`: an invalid `how` makes the call
-// fail either way, with EFAULT before it looks at `how`.
+// Asks the kernel whether it can read a signal set at `address`: it copies the set first (EFAULT),
+// then refuses the invalid `how` (EINVAL). Any other answer is a filter's, which did not look.
 bool Readable(std::uintptr_t address) {
   constexpr long kInvalidHow = 0x7f;
-  constexpr long kEfault = 14;
-  return RawSyscall4(SYS_rt_sigprocmask, kInvalidHow, static_cast<long>(address), 0, 8) != -kEfault;
+  constexpr long kEinval = 22;
+  return RawSyscall4(SYS_rt_sigprocmask, kInvalidHow, static_cast<long>(address), 0, 8) == -kEinval;
 }
 
 class Walker {
  public:
   Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table)
-      : gregs_(context.uc_mcontext.gregs), table_(table), stack_(stack) {
+      : gregs_(context.uc_mcontext.gregs), table_(table) {
     pc_ = Greg(REG_RIP);
     sp_ = first_sp_ = Greg(REG_RSP);
     fp_ = Greg(REG_RBP);
+    if (sp_ < stack.high && sp_ >= kRedZone && sp_ - kRedZone >= stack.low) {
+      mapped_low_ = sp_ - kRedZone;
+      mapped_bytes_ = (stack.high & ~std::uintptr_t{7}) - mapped_low_;  // aligned words fit wholly
+    }
   }
 
   WalkResult Run(std::uint64_t* out, std::uint32_t max) {
@@ -131,7 +135,9 @@ class Walker {
     if (!Read(cfa - 8, &return_address)) return WalkEnd::kUnreadable;
     std::uintptr_t fp = fp_;
     if (fp_slot == kFpAtFp) {
-      if (!Read(fp_, &fp)) return WalkEnd::kUnreadable;
+      // gcc leaves this rule on the last instructions of a realigned frame, where rbp is the
+      // caller's again: then it points out of the frame.
+      if (fp_ >= sp_ && fp_ < cfa && !Read(fp_, &fp)) return WalkEnd::kUnreadable;
     } else if (fp_slot != kFpSame) {
       if (!Read(cfa + static_cast<std::uintptr_t>(std::intptr_t{fp_slot} * 8), &fp)) {
         return WalkEnd::kUnreadable;
@@ -167,10 +173,12 @@ class Walker {
     gregs_ = reinterpret_cast<const greg_t*>(gregs);
     const std::uintptr_t sp = Greg(REG_RSP);
     // From an alternate stack back to the thread's own: any direction, but only once, or hostile
-    // memory could loop.
+    // memory could loop. Nothing is known to be mapped there: after an overflow the stack pointer
+    // lies in the guard page.
     if (sp <= sp_) {
       if (switched_stack_) return WalkEnd::kNotProgressing;
       switched_stack_ = true;
+      mapped_bytes_ = 0;
     }
     pc_ = pc;
     sp_ = first_sp_ = sp;
@@ -209,10 +217,7 @@ class Walker {
 
   bool Read(std::uintptr_t address, std::uintptr_t* value) {
     if ((address & 7) != 0) return false;
-    const bool on_known_stack = sp_ - kRedZone >= stack_.low && sp_ < stack_.high;
-    if (!on_known_stack || address < sp_ - kRedZone || address > stack_.high - 8) {
-      if (!Probe(address)) return false;
-    }
+    if (address - mapped_low_ >= mapped_bytes_ && !Probe(address)) return false;
     *value = *reinterpret_cast<const volatile std::uintptr_t*>(address);
     return true;
   }
@@ -230,7 +235,10 @@ class Walker {
   const greg_t* gregs_;  // of the innermost frame, or of the one that the last signal interrupted
   const UnwindTable* table_;
   const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
-  StackBounds stack_;
+  // What is mapped for certain: from the red zone of the interrupted code to its stack's end. The
+  // kernel wrote the signal frame right below, and a stack has no holes above its pointer.
+  std::uintptr_t mapped_low_ = 0;
+  std::uintptr_t mapped_bytes_ = 0;
   std::uintptr_t pc_ = 0;
   std::uintptr_t sp_ = 0;
   std::uintptr_t fp_ = 0;

@@ -214,10 +214,11 @@ class Builder {
   }
 
   void IndexPages(CfiTable& table) {
-    const std::uint64_t pages = ((limit_ - base_) >> 16) + 1;
+    const std::uint64_t pages = ((limit_ - base_) >> handler::kUnwindPageShift) + 1;
     std::size_t row = 0;
     for (std::uint64_t page = 0; page <= pages; ++page) {
-      while (row < table.rows.size() && table.rows[row].pc >> 16 < page) ++row;
+      while (row < table.rows.size() && table.rows[row].pc >> handler::kUnwindPageShift < page)
+        ++row;
       table.pages.push_back(static_cast<std::uint32_t>(row));
     }
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -319,7 +320,14 @@ TEST(CfiTable, IndexesRowsByPage) {
   builder.Terminator();
   const CfiTable table = Build(builder.section());
   EXPECT_EQ(Rows(table), "ff00:sp+8, ff80:sp+16, 1007f:sp+24, 10200:end, 30000:sp+8, 30010:end");
-  EXPECT_EQ(table.pages, (std::vector<std::uint32_t>{0, 2, 4, 4, 6, 6, 6}));
+  ASSERT_GE(table.pages.size(), 2u);
+  for (std::size_t page = 0; page < table.pages.size(); ++page) {
+    const auto below = std::count_if(table.rows.begin(), table.rows.end(), [&](const auto& row) {
+      return row.pc >> handler::kUnwindPageShift < page;
+    });
+    EXPECT_EQ(table.pages[page], static_cast<std::uint32_t>(below)) << page;
+  }
+  EXPECT_EQ(table.pages.back(), table.rows.size());
 }
 
 TEST(CfiTable, RegisterRowsKeepTheirShortFramePointerField) {

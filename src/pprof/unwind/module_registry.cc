@@ -149,6 +149,7 @@ std::unique_ptr<TableBlock> MakeBlock(
 struct ModuleRegistry::State {
   LoaderCounters counters;
   bool read = false;
+  bool raced = false;  // an object went away while it was read: look again at the next tick
   std::vector<std::shared_ptr<const Instance>> instances;  // sorted by start
   std::unique_ptr<TableBlock> published;
   std::vector<std::unique_ptr<TableBlock>> retired;
@@ -156,14 +157,17 @@ struct ModuleRegistry::State {
   mutable std::mutex list_mutex;
   std::shared_ptr<const elf::ModuleList> list = std::make_shared<elf::ModuleList>();
 
-  std::shared_ptr<const Instance> FindOrBuild(const LoadedObject& object, bool first);
+  std::shared_ptr<const Instance> FindOrBuild(const LoadedObject& object, bool first,
+                                              const LoaderCounters& listed);
   bool Update(std::vector<std::shared_ptr<const Instance>> fresh);
   void Publish(std::vector<std::shared_ptr<const Instance>> fresh);
 };
 
-// The known instance of an object, or a new one with its rows.
+// The known instance of an object, or a new one with its rows. `listed`: the counters when the
+// object was seen.
 std::shared_ptr<const Instance> ModuleRegistry::State::FindOrBuild(const LoadedObject& object,
-                                                                   bool first) {
+                                                                   bool first,
+                                                                   const LoaderCounters& listed) {
   auto module = std::make_shared<Module>(MakeModule(object, first));
   if (module->limit <= module->start || module->limit - module->start > kMaxCodeBytes)
     return nullptr;
@@ -172,9 +176,13 @@ std::shared_ptr<const Instance> ModuleRegistry::State::FindOrBuild(const LoadedO
   }
   auto instance = std::make_shared<Instance>();
   instance->module = std::move(module);
-  instance->base = instance->module->start & ~std::uint64_t{0xffff};
-  ++stats.modules_loaded;
+  instance->base = instance->module->start & ~std::uint64_t{0xfff};
   const bool fine = object.eh_frame_header == 0 || ReadTable(object, *instance);
+  if (!fine && !(ReadLoaderCounters() == listed)) {  // perhaps not broken, but unloaded meanwhile
+    raced = true;
+    return nullptr;
+  }
+  ++stats.modules_loaded;
   if (!fine) ++stats.modules_unreadable;
   return instance;
 }
@@ -221,14 +229,17 @@ bool ModuleRegistry::Refresh(bool force) noexcept {
     std::vector<LoadedObject> objects;
     const LoaderCounters counters = ReadLoadedObjects(&objects);
     std::vector<std::shared_ptr<const Instance>> fresh;
+    state.raced = false;
     for (std::size_t i = 0; i < objects.size(); ++i) {
       auto instance =
-          state.FindOrBuild(objects[i], i == 0);  // the loader lists the executable first
+          state.FindOrBuild(objects[i], i == 0, counters);  // the loader lists the executable first
       if (instance != nullptr) fresh.push_back(std::move(instance));
     }
     const bool changed = state.Update(std::move(fresh));
-    state.counters = counters;
-    state.read = true;
+    if (!state.raced) {
+      state.counters = counters;
+      state.read = true;
+    }
     return changed;
   } catch (...) {  // no memory: the tables stay as they were; tried again at the next tick
     return false;
