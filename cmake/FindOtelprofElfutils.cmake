@@ -11,7 +11,7 @@ mark_as_advanced(OTELPROF_ELFUTILS_INCLUDE_DIR OTELPROF_LIBDW_LIBRARY OTELPROF_L
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(OtelprofElfutils
   REQUIRED_VARS OTELPROF_LIBDW_LIBRARY OTELPROF_LIBELF_LIBRARY OTELPROF_ELFUTILS_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "install libdw-dev and libelf-dev (elfutils)")
+  REASON_FAILURE_MESSAGE "install elfutils with its headers (Debian: libdw-dev libelf-dev)")
 
 if(OtelprofElfutils_FOUND AND NOT TARGET otel-profiling-cpp::elfutils)
   add_library(otel-profiling-cpp::elfutils INTERFACE IMPORTED)
