@@ -47,9 +47,11 @@ const LabelData* Effective(const ThreadState& thread) noexcept {
 }
 
 int SlotIndex(const LabelData* outer, const LabelData* inner) noexcept {
-  const std::uint64_t mixed = (reinterpret_cast<std::uint64_t>(outer) >> 4) * 31 +
-                              (reinterpret_cast<std::uint64_t>(inner) >> 4);
-  return static_cast<int>((mixed ^ mixed >> 7) % ThreadState::kMergeSlots);
+  // Objects are 16 bytes apart at least; two sets of one page differ in the bits above.
+  const std::uint64_t mixed = reinterpret_cast<std::uint64_t>(inner) >> 5 ^
+                              reinterpret_cast<std::uint64_t>(inner) >> 8 ^
+                              reinterpret_cast<std::uint64_t>(outer) >> 6;
+  return static_cast<int>(mixed % ThreadState::kMergeSlots);
 }
 
 void EmptySlot(MergeSlot& slot) noexcept {
@@ -94,6 +96,33 @@ void ReleaseLayer(ThreadState& thread, const LabelLayer& layer) noexcept {
   }
   internal::Unref(layer.own);
   internal::Unref(layer.effective);
+}
+
+// The usual case: this merge is in its slot and there is room for a layer. 0: do it the long way.
+inline std::uint64_t PushCached(ThreadState& thread, const LabelData* own) noexcept {
+  auto& layers = thread.label_layers;
+  const LabelData* outer = Effective(thread);
+  const int index = SlotIndex(outer, own);
+  MergeSlot& slot = thread.merges[index];
+  if (slot.inner != own || slot.outer != outer || layers.size() == layers.capacity() ||
+      labels::g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen) {
+    return 0;
+  }
+  ++slot.uses;
+  const std::uint64_t token = ++thread.record->last_token;
+  layers.push_back({own, slot.merged, token, index, false});
+  Publish(thread, slot.merged);
+  return token;
+}
+
+// The same backwards: the innermost scope ends, and its merge stays in its slot.
+inline bool PopCached(ThreadState& thread, std::uint64_t token) noexcept {
+  auto& layers = thread.label_layers;
+  if (layers.empty() || layers.back().token != token || layers.back().slot < 0) return false;
+  --thread.merges[layers.back().slot].uses;
+  layers.pop_back();
+  Publish(thread, Effective(thread));
+  return true;
 }
 
 std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace) noexcept {
@@ -226,6 +255,7 @@ LabelSnapshot CurrentLabels() noexcept {
 LabelScope::LabelScope(const LabelSet& merge) noexcept {
   if (merge.data_ == nullptr) return;
   ThreadState* thread = CurrentThread();
+  if (thread != nullptr && (label_token_ = PushCached(*thread, merge.data_)) != 0) return;
   if (thread == nullptr) {
     CountDroppedSet();
     return;
@@ -251,6 +281,10 @@ LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
 
 LabelScope::~LabelScope() {
   ThreadState* thread = labels::t_state;
+  if (trace_token_ == 0 &&
+      (label_token_ == 0 || (thread != nullptr && PopCached(*thread, label_token_)))) {
+    return;
+  }
   bool here = true;
   if (trace_token_ != 0) {
     // As when they came: no sample sees the labels of one and the context of the other.
