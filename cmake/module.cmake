@@ -56,7 +56,9 @@ function(otelprof_fuzz name source)
   else()
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay_main.cc)
   endif()
-  add_test(NAME ${name} COMMAND ${name} ${PROJECT_SOURCE_DIR}/tests/corpus/${name})
+  # With libFuzzer: -runs=0, or ctest would fuzz and write into the corpus.
+  add_test(NAME ${name} COMMAND ${name} $<$<BOOL:${OTEL_PROFILING_CPP_FUZZ}>:-runs=0> ${PROJECT_SOURCE_DIR}/tests/corpus/${name}
+    COMMAND_EXPAND_LISTS)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endfunction()
 
