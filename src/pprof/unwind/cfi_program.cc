@@ -44,6 +44,11 @@ constexpr std::uint8_t kOpLit15 = 0x3f;
 // and, lit<threshold>": ge, lit3, shl, plus.
 constexpr std::uint8_t kPltTail[] = {0x2a, 0x33, 0x24, 0x22};
 
+// Factored offsets wrap around like everything that a hostile section computes.
+std::int64_t Factored(std::uint64_t offset, std::int64_t alignment) {
+  return static_cast<std::int64_t>(offset * static_cast<std::uint64_t>(alignment));
+}
+
 bool IsPltExpression(elf::ByteReader expression, std::int64_t* threshold) {
   static constexpr std::uint8_t kHead[] = {0x77, 0x08, 0x80, 0x00, 0x3f, 0x1a};
   for (const std::uint8_t byte : kHead) {
@@ -69,7 +74,7 @@ bool CfiProgram::Execute(elf::ByteReader& program) {
       Advance(operand);
       return true;
     case 2:
-      SetSaved(operand, static_cast<std::int64_t>(program.Uleb()) * cie_.data_alignment);
+      SetSaved(operand, Factored(program.Uleb(), cie_.data_alignment));
       return true;
     case 3:
       Restore(operand);
@@ -140,7 +145,7 @@ bool CfiProgram::ExecuteCfaRule(std::uint8_t opcode, elf::ByteReader& program) {
   if (opcode == kDefCfa || opcode == kDefCfaOffset) {
     state_.cfa_offset = static_cast<std::int64_t>(program.Uleb());
   } else if (opcode != kDefCfaRegister) {
-    state_.cfa_offset = program.Sleb() * cie_.data_alignment;
+    state_.cfa_offset = Factored(static_cast<std::uint64_t>(program.Sleb()), cie_.data_alignment);
   }
   return true;
 }
@@ -149,13 +154,13 @@ bool CfiProgram::ExecuteRegisterRule(std::uint8_t opcode, elf::ByteReader& progr
   const std::uint64_t reg = program.Uleb();
   switch (opcode) {
     case kOffsetExtended:
-      SetSaved(reg, static_cast<std::int64_t>(program.Uleb()) * cie_.data_alignment);
+      SetSaved(reg, Factored(program.Uleb(), cie_.data_alignment));
       return true;
     case kOffsetExtendedSf:
-      SetSaved(reg, program.Sleb() * cie_.data_alignment);
+      SetSaved(reg, Factored(static_cast<std::uint64_t>(program.Sleb()), cie_.data_alignment));
       return true;
     case kGnuNegativeOffsetExtended:
-      SetSaved(reg, -static_cast<std::int64_t>(program.Uleb()) * cie_.data_alignment);
+      SetSaved(reg, Factored(std::uint64_t{0} - program.Uleb(), cie_.data_alignment));
       return true;
     case kRestoreExtended:
       Restore(reg);
