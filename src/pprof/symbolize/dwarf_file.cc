@@ -73,6 +73,40 @@ void Claim(Dwarf_Die* die, const ElfFile& elf, const std::vector<std::uint64_t>&
   std::sort(claimed->begin(), claimed->end());
 }
 
+// Bytes of a form that holds a string or a reference; 0: a ULEB128 (ref_udata, strx).
+std::size_t FormWidth(unsigned form, const UnitHeader& unit) {
+  switch (form) {
+    case DW_FORM_ref1:
+    case DW_FORM_strx1:
+      return 1;
+    case DW_FORM_ref2:
+    case DW_FORM_strx2:
+      return 2;
+    case DW_FORM_strx3:
+      return 3;
+    case DW_FORM_ref4:
+    case DW_FORM_strx4:
+    case DW_FORM_ref_sup4:
+    case DW_FORM_data4:
+      return 4;
+    case DW_FORM_ref8:
+    case DW_FORM_ref_sup8:
+    case DW_FORM_data8:
+      return 8;
+    case DW_FORM_ref_addr:  // the size of an address in version 2
+      return unit.version <= 2 ? 8 : unit.offset_size;
+    case DW_FORM_strp:
+    case DW_FORM_line_strp:
+    case DW_FORM_strp_sup:
+    case DW_FORM_GNU_strp_alt:
+    case DW_FORM_GNU_ref_alt:
+    case DW_FORM_sec_offset:
+      return unit.offset_size;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 bool DwarfFile::Open(const ElfFile& file, DwarfFile* alt, bool is_alt, MemoryBudget* budget) {
@@ -207,48 +241,12 @@ std::uint64_t DwarfFile::OffsetOf(Dwarf_Die* die) const {
 
 // The number behind a form, as it stands in the unit.
 bool DwarfFile::RawForm(Dwarf_Attribute* attribute, std::uint64_t* value) const {
-  const std::uint8_t* unit = const_cast<DwarfImage&>(image_).window();
+  const std::uint8_t* unit = image_.window();
   const auto size = static_cast<std::size_t>(loaded_->end - loaded_->begin);
   if (attribute->valp < unit || attribute->valp >= unit + size) return false;
   ByteReader reader(attribute->valp, static_cast<std::size_t>(unit + size - attribute->valp));
-  switch (attribute->form) {
-    case DW_FORM_ref1:
-    case DW_FORM_strx1:
-      *value = reader.Fixed(1);
-      break;
-    case DW_FORM_ref2:
-    case DW_FORM_strx2:
-      *value = reader.Fixed(2);
-      break;
-    case DW_FORM_strx3:
-      *value = reader.Fixed(3);
-      break;
-    case DW_FORM_ref4:
-    case DW_FORM_strx4:
-    case DW_FORM_ref_sup4:
-    case DW_FORM_data4:
-      *value = reader.Fixed(4);
-      break;
-    case DW_FORM_ref8:
-    case DW_FORM_ref_sup8:
-    case DW_FORM_data8:
-      *value = reader.Fixed(8);
-      break;
-    case DW_FORM_ref_addr:  // the size of an address in version 2
-      *value = reader.Fixed(loaded_->version <= 2 ? 8 : loaded_->offset_size);
-      break;
-    case DW_FORM_strp:
-    case DW_FORM_line_strp:
-    case DW_FORM_strp_sup:
-    case DW_FORM_GNU_strp_alt:
-    case DW_FORM_GNU_ref_alt:
-    case DW_FORM_sec_offset:
-      *value = reader.Fixed(loaded_->offset_size);
-      break;
-    default:  // ref_udata, strx
-      *value = reader.Uleb();
-      break;
-  }
+  const std::size_t width = FormWidth(attribute->form, *loaded_);
+  *value = width > 0 ? reader.Fixed(width) : reader.Uleb();
   return reader.ok();
 }
 

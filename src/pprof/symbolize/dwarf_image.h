@@ -35,6 +35,7 @@ class DwarfImage {
 
   // Where .debug_info goes. Writing there ends what Open() gave: call Close() first.
   std::uint8_t* window() { return window_; }
+  const std::uint8_t* window() const { return window_; }
   std::size_t window_size() const { return window_size_; }
 
   // libdw over the first `info_size` bytes of the window; nullptr on failure. Owned by the image.

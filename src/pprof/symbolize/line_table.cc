@@ -10,10 +10,12 @@ namespace {
 constexpr std::size_t kMaxEntries = 1u << 20;
 constexpr std::size_t kMaxFormats = 32;
 
+}  // namespace
+
 // The registers of the line-number machine that we look at, and the wanted addresses it passes.
-class Machine {
+class LineMachine {
  public:
-  Machine(const ElfFile& elf, const std::vector<std::uint64_t>& addresses)
+  LineMachine(const ElfFile& elf, const std::vector<std::uint64_t>& addresses)
       : elf_(elf), addresses_(addresses), rows_(addresses.size()) {}
 
   // Adds a row: addresses from the row before up to this one belong to the row before.
@@ -57,7 +59,9 @@ class Machine {
   std::uint32_t row_line_ = 0;
 };
 
-void RunExtended(ByteReader* program, Machine* machine) {
+namespace {
+
+void RunExtended(ByteReader* program, LineMachine* machine) {
   ByteReader operation = program->Sub(program->Uleb());
   switch (operation.U8()) {
     case DW_LNE_end_sequence:
@@ -194,11 +198,38 @@ bool LineTable::ReadForm(ByteReader* header, std::uint64_t form, std::string* te
   }
 }
 
+void LineTable::RunStandard(std::uint8_t opcode, ByteReader* program, LineMachine* machine) const {
+  switch (opcode) {
+    case 0:
+      RunExtended(program, machine);
+      break;
+    case DW_LNS_copy:
+      machine->Emit(false);
+      break;
+    case DW_LNS_advance_pc:
+      machine->address += program->Uleb() * min_instruction_;
+      break;
+    case DW_LNS_advance_line:
+      machine->line += static_cast<std::uint64_t>(program->Sleb());
+      break;
+    case DW_LNS_set_file:
+      machine->file = program->Uleb();
+      break;
+    case DW_LNS_const_add_pc:  // as the last special opcode, without its row
+      machine->address += std::uint64_t{(255u - opcode_base_) / line_range_} * min_instruction_;
+      break;
+    case DW_LNS_fixed_advance_pc:
+      machine->address += program->U16();
+      break;
+    default:  // columns, flags, and what the header says about opcodes we do not know
+      for (unsigned i = 0; i < operand_counts_[opcode]; ++i) program->Uleb();
+      break;
+  }
+}
+
 std::vector<LineRow> LineTable::Rows(const std::vector<std::uint64_t>& addresses) const {
-  Machine machine(dwarf_->elf(), addresses);
+  LineMachine machine(dwarf_->elf(), addresses);
   ByteReader program(bytes_.data() + program_, bytes_.size() - program_);
-  const std::uint64_t const_advance =
-      std::uint64_t{(255u - opcode_base_) / line_range_} * min_instruction_;
   while (!program.done()) {
     const std::uint8_t opcode = program.U8();
     if (opcode >= opcode_base_) {
@@ -208,32 +239,7 @@ std::vector<LineRow> LineTable::Rows(const std::vector<std::uint64_t>& addresses
       machine.Emit(false);
       continue;
     }
-    switch (opcode) {
-      case 0:
-        RunExtended(&program, &machine);
-        break;
-      case DW_LNS_copy:
-        machine.Emit(false);
-        break;
-      case DW_LNS_advance_pc:
-        machine.address += program.Uleb() * min_instruction_;
-        break;
-      case DW_LNS_advance_line:
-        machine.line += static_cast<std::uint64_t>(program.Sleb());
-        break;
-      case DW_LNS_set_file:
-        machine.file = program.Uleb();
-        break;
-      case DW_LNS_const_add_pc:
-        machine.address += const_advance;
-        break;
-      case DW_LNS_fixed_advance_pc:
-        machine.address += program.U16();
-        break;
-      default:  // columns, flags, and what the header says about opcodes we do not know
-        for (unsigned i = 0; i < operand_counts_[opcode]; ++i) program.Uleb();
-        break;
-    }
+    RunStandard(opcode, &program, &machine);
   }
   return machine.TakeRows();
 }

@@ -19,6 +19,8 @@ struct LineRow {
   bool found = false;
 };
 
+class LineMachine;
+
 // Not async-signal-safe. One thread at a time.
 class LineTable {
  public:
@@ -38,6 +40,7 @@ class LineTable {
     std::string name;
     std::uint64_t directory = 0;
   };
+  void RunStandard(std::uint8_t opcode, ByteReader* program, LineMachine* machine) const;
   bool ReadHeader(ByteReader* reader);
   bool ReadOldFiles(ByteReader* header);
   bool ReadEntries(ByteReader* header, std::vector<File>* entries);
