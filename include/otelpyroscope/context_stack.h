@@ -7,7 +7,6 @@
 // plain pointer and not an object with a destructor, which others could outlive.
 #pragma once
 
-#include <cxxabi.h>
 #include <cstddef>
 #include <new>
 #include <utility>
@@ -22,15 +21,18 @@
 #include <otelpyroscope/span.h>
 #include <pprof/trace_context.h>
 
+// Runs `function(argument)` when the calling thread ends, in reverse order with the destructors of
+// its thread_local objects, also when registered by one of those. `object`, any address in a shared
+// object, keeps that one loaded until then. Not 0 without memory (Itanium C++ ABI, 3.3.6.3).
+extern "C" int __cxa_thread_atexit(void (*function)(void*), void* argument, void* object) noexcept;
+
 namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
-// The active span of a context, or nullptr. `*holder` keeps it alive.
-inline trace::Span* SpanIn(const context::Context& context,
-                           context::ContextValue* holder) noexcept {
-  *holder = context.GetValue(trace::kSpanKey);
-  auto* span = nostd::get_if<nostd::shared_ptr<trace::Span>>(holder);
+// The active span in a context's value for trace::kSpanKey, or nullptr. `value` keeps it alive.
+inline trace::Span* SpanIn(const context::ContextValue& value) noexcept {
+  const auto* span = nostd::get_if<nostd::shared_ptr<trace::Span>>(&value);
   return span == nullptr ? nullptr : span->get();
 }
 
@@ -66,8 +68,8 @@ class ContextStack {
   // Publishes for the context on top.
   void PublishTop() noexcept {
     AttachedContext& entry = base_[size_ - 1];
-    context::ContextValue holder;
-    const trace::Span* span = SpanIn(entry.context, &holder);
+    const context::ContextValue value = entry.context.GetValue(trace::kSpanKey);
+    const trace::Span* span = SpanIn(value);
     entry.span = AsOurs(span);
     if (entry.span != nullptr) {
       entry.token = pprof::PushTraceContext(&entry.span->labels());
@@ -152,9 +154,8 @@ inline ContextStack* StackOfThisThread(ThreadContexts& thread) noexcept {
   if (thread.stack != nullptr) return thread.stack;
   thread.stack = new (std::nothrow) ContextStack;
   if (thread.stack != nullptr) {
-    // The last argument, any address in a shared object, keeps that one loaded until then (Itanium
-    // C++ ABI, 3.3.6.3). Without memory for it the thread's contexts are never released.
-    abi::__cxa_thread_atexit(&EndThread, thread.stack, reinterpret_cast<void*>(&EndThread));
+    // Where this fails the thread's contexts are never released.
+    __cxa_thread_atexit(&EndThread, thread.stack, reinterpret_cast<void*>(&EndThread));
   }
   return thread.stack;
 }

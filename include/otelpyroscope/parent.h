@@ -55,7 +55,8 @@ struct Lookup {
 
 // `*holder` keeps the result alive.
 inline Lookup ParentIn(const context::Context& context, context::ContextValue* holder) noexcept {
-  const trace::Span* span = SpanIn(context, holder);
+  *holder = context.GetValue(trace::kSpanKey);
+  const trace::Span* span = SpanIn(*holder);
   if (const ProfiledSpan* ours = AsOurs(span)) return {true, &ours->labels()};
   if (span != nullptr) {
     const trace::SpanContext ids = span->GetContext();
