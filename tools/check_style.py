@@ -107,7 +107,7 @@ def source_files(root):
     for top in FOLDERS:
         for file in sorted((root / top).rglob("*")):
             path = file.relative_to(root).as_posix()
-            if "/corpus/" in path or "/testdata/" in path or "__pycache__" in path or not file.is_file():
+            if path.startswith("tests/data/") or "/corpus/" in path or "/testdata/" in path or "__pycache__" in path or not file.is_file():
                 continue
             if file.suffix in CODE + TEXT:
                 yield file, path
