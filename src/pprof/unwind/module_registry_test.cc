@@ -8,13 +8,19 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "src/pprof/handler/unwind_table.h"
 
 namespace pprof::unwind {
 namespace {
 
-ModuleRegistry& NewRegistry() { return *new ModuleRegistry(); }  // never destroyed, by contract
+// Never destroyed, by contract; kept where a leak checker finds them.
+ModuleRegistry& NewRegistry() {
+  static auto& kept = *new std::vector<ModuleRegistry*>();
+  kept.push_back(new ModuleRegistry());
+  return *kept.back();
+}
 
 const elf::Module* ModuleOf(const elf::ModuleList& list, const void* code) {
   return list.Find(reinterpret_cast<std::uint64_t>(code));
