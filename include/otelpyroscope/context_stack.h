@@ -100,7 +100,14 @@ class ContextStack {
     entry.span = nullptr;
     const context::Context released(std::move(entry.context));
   }
+  // All labels go first, from below, so that what is on top stays current until the last: no
+  // context in between is published, and none while spans end.
   void PopTo(std::size_t size) noexcept {
+    if (size_ == size + 1) return PopTop();
+    for (std::size_t i = size; i < size_; ++i) {
+      if (base_[i].token != 0) pprof::PopTraceContext(base_[i].token);
+      base_[i].token = 0;
+    }
     while (size_ > size) PopTop();
   }
 

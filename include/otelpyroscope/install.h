@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <new>
+#include <string_view>
 
 #include <opentelemetry/context/context.h>
 #include <opentelemetry/context/runtime_context.h>
@@ -75,11 +76,29 @@ inline void CheckStorage() noexcept {
                         "before wrapping the provider");
 }
 
-inline context::RuntimeContextStorage* MakeStorage(context::RuntimeContextStorage* old) noexcept {
+// True for the API's own thread-local storage, from whichever shared object it comes: with hidden
+// visibility each has a copy of the class and so a table of its own. Then the name in the type
+// information decides, which lies before the table's first entry (Itanium C++ ABI, 2.5.2
+// and 2.9.4); code compiled without RTTI has none, and is decorated like a storage of the
+// application.
+inline bool IsDefaultStorage(const context::RuntimeContextStorage* storage) noexcept {
   const context::ThreadLocalContextStorage default_storage;
-  if (VirtualTable(old) == VirtualTable(&default_storage)) {
-    return new (std::nothrow) ReplacingStorage(old);
-  }
+  const void* table = VirtualTable(storage);
+  if (table == VirtualTable(&default_storage)) return true;
+  struct TypeInformation {
+    const void* table;
+    const char* name;
+  };
+  const auto* type = static_cast<const TypeInformation* const*>(table)[-1];
+  if (type == nullptr) return false;
+  const std::string_view name = type->name;
+  constexpr std::string_view kEnd = "7context25ThreadLocalContextStorageE";
+  return name.find("13opentelemetry") != name.npos && name.size() > kEnd.size() &&
+         name.substr(name.size() - kEnd.size()) == kEnd;
+}
+
+inline context::RuntimeContextStorage* MakeStorage(context::RuntimeContextStorage* old) noexcept {
+  if (IsDefaultStorage(old)) return new (std::nothrow) ReplacingStorage(old);
   auto* storage = new (std::nothrow) DecoratingStorage(old);
   TheInstallation().decorating.store(storage, std::memory_order_release);
   return storage;

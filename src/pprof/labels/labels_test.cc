@@ -204,6 +204,16 @@ TEST(TraceContext, PopFromTheMiddleKeepsTheTop) {
   EXPECT_FALSE(PopTraceContext(token_b));
 }
 
+TEST(TraceContext, SameContextPushedTwiceStaysUntilItsLastPop) {
+  const TraceContext a = Context(nullptr);
+  const TraceToken first = PushTraceContext(&a);
+  const TraceToken second = PushTraceContext(&a);
+  EXPECT_TRUE(PopTraceContext(first));
+  EXPECT_EQ(CurrentTraceContext(), &a);
+  EXPECT_TRUE(PopTraceContext(second));
+  EXPECT_EQ(CurrentTraceContext(), nullptr);
+}
+
 TEST(TraceContext, TokenOfAnotherThreadPopsNothing) {
   const TraceContext a = Context(nullptr);
   const TraceToken token = PushTraceContext(&a);

@@ -68,9 +68,6 @@ bool PopInner(ThreadState& thread, TraceToken token) noexcept {
     if (layers[i].token != token) continue;
     const TraceLayer gone = layers[i];
     layers.erase(layers.begin() + static_cast<std::ptrdiff_t>(i));
-    for (TraceLayer& layer : layers) {  // a layer may lean on an enclosing one's context
-      if (!layer.owned && layer.context == gone.context) layer.context = nullptr;
-    }
     PublishTop(thread);
     if (gone.owned) FreeCopy(gone.context);
     return true;
