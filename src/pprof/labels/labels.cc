@@ -104,13 +104,18 @@ inline std::uint64_t PushCached(ThreadState& thread, const LabelData* own) noexc
   const LabelData* outer = Effective(thread);
   const int index = SlotIndex(outer, own);
   MergeSlot& slot = thread.merges[index];
-  if (slot.inner != own || slot.outer != outer || layers.size() == layers.capacity() ||
+  if (slot.inner != own || slot.outer != outer || layers.full() ||
       labels::g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen) {
     return 0;
   }
   ++slot.uses;
   const std::uint64_t token = ++thread.record->last_token;
-  layers.push_back({own, slot.merged, token, index, false});
+  LabelLayer& layer = *layers.Push();
+  layer.own = own;
+  layer.effective = slot.merged;
+  layer.token = token;
+  layer.slot = index;
+  layer.replace = false;
   Publish(thread, slot.merged);
   return token;
 }
@@ -120,7 +125,7 @@ inline bool PopCached(ThreadState& thread, std::uint64_t token) noexcept {
   auto& layers = thread.label_layers;
   if (layers.empty() || layers.back().token != token || layers.back().slot < 0) return false;
   --thread.merges[layers.back().slot].uses;
-  layers.pop_back();
+  layers.Pop();
   Publish(thread, Effective(thread));
   return true;
 }
@@ -129,8 +134,6 @@ std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace
   try {
     const LabelData* outer = replace ? nullptr : Effective(thread);
     const std::uint64_t token = ++thread.record->last_token;
-    auto& layers = thread.label_layers;
-    if (layers.size() == layers.capacity()) layers.reserve(2 * layers.size() + 4);  // or throw now
     LabelLayer layer{own, nullptr, token, -1, replace};
     if (own != nullptr) layer.slot = FindSlot(thread, outer, own);
     if (layer.slot >= 0) {
@@ -141,7 +144,12 @@ std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace
       layer.effective = internal::MergeLabelData(outer, own);
       internal::Ref(own);
     }
-    layers.push_back(layer);
+    LabelLayer* top = thread.label_layers.Push();
+    if (top == nullptr) {
+      ReleaseLayer(thread, layer);
+      throw std::bad_alloc();
+    }
+    *top = layer;
     Publish(thread, layer.effective);
     return token;
   } catch (...) {
@@ -155,7 +163,7 @@ void PopInnerLabels(ThreadState& thread, std::size_t index) noexcept {
   auto& layers = thread.label_layers;
   Publish(thread, nullptr);
   ReleaseLayer(thread, layers[index]);
-  layers.erase(layers.begin() + static_cast<std::ptrdiff_t>(index));
+  layers.Erase(index);
   for (std::size_t i = index; i < layers.size(); ++i) {
     LabelLayer& layer = layers[i];
     const LabelData* outer = layer.replace || i == 0 ? nullptr : layers[i - 1].effective;
@@ -179,7 +187,7 @@ bool labels::PopLabels(ThreadState& thread, std::uint64_t token) noexcept {
   auto& layers = thread.label_layers;
   if (!layers.empty() && layers.back().token == token) {
     const LabelLayer gone = layers.back();
-    layers.pop_back();
+    layers.Pop();
     Publish(thread, Effective(thread));
     ReleaseLayer(thread, gone);
     return true;
@@ -308,7 +316,7 @@ void ReleaseTraceLayers(ThreadState& thread) noexcept;
 void ReleaseLayers(ThreadState& thread) noexcept {
   ReleaseTraceLayers(thread);
   for (const LabelLayer& layer : thread.label_layers) ReleaseLayer(thread, layer);
-  thread.label_layers.clear();
+  thread.label_layers.Clear();
   for (MergeSlot& slot : thread.merges) EmptySlot(slot);
 }
 

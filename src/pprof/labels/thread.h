@@ -5,9 +5,9 @@
 #include <pprof/trace_context.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "src/pprof/handler/thread_record.h"
+#include "src/pprof/labels/layer_stack.h"
 
 namespace pprof::internal {
 struct LabelData;
@@ -44,8 +44,8 @@ struct ThreadState {
   static constexpr int kMergeSlots = 8;
 
   handler::ThreadRecord* record = nullptr;
-  std::vector<TraceLayer> trace_layers;
-  std::vector<LabelLayer> label_layers;
+  LayerStack<TraceLayer> trace_layers;
+  LayerStack<LabelLayer> label_layers;
   MergeSlot merges[kMergeSlots];
   std::uint32_t abandoned_seen = 0;  // value of g_abandoned when this thread last looked
 };

@@ -51,14 +51,14 @@ TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
   if (thread == nullptr) return 0;
   labels::CheckAbandoned(*thread);
-  try {
-    const TraceToken token = ++thread->record->last_token;
-    thread->trace_layers.push_back({context, token, owned});
-    Publish(*thread, context);
-    return token;
-  } catch (...) {  // no memory: the labels are missing
-    return 0;
-  }
+  TraceLayer* layer = thread->trace_layers.Push();
+  if (layer == nullptr) return 0;  // no memory: the labels are missing
+  const TraceToken token = ++thread->record->last_token;
+  layer->context = context;
+  layer->token = token;
+  layer->owned = owned;
+  Publish(*thread, context);
+  return token;
 }
 
 // From the middle of the stack: rare, so it may be slow.
@@ -67,7 +67,7 @@ bool PopInner(ThreadState& thread, TraceToken token) noexcept {
   for (std::size_t i = layers.size(); i-- > 0;) {
     if (layers[i].token != token) continue;
     const TraceLayer gone = layers[i];
-    layers.erase(layers.begin() + static_cast<std::ptrdiff_t>(i));
+    layers.Erase(i);
     PublishTop(thread);
     if (gone.owned) FreeCopy(gone.context);
     return true;
@@ -128,7 +128,7 @@ bool PopTraceContext(TraceToken token) noexcept {
   if (layers.empty() || layers.back().token != token || layers.back().owned) {
     return PopInner(*thread, token);
   }
-  layers.pop_back();
+  layers.Pop();
   PublishTop(*thread);
   return true;
 }
@@ -163,7 +163,7 @@ void ReleaseTraceLayers(ThreadState& thread) noexcept {
   for (const TraceLayer& layer : thread.trace_layers) {
     if (layer.owned) FreeCopy(layer.context);
   }
-  thread.trace_layers.clear();
+  thread.trace_layers.Clear();
 }
 
 }  // namespace labels
