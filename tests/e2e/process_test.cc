@@ -90,7 +90,7 @@ TEST(Fork, ExecAndSpawnUnderLoadAlwaysReachTheNewProgram) {
 TEST(Exit, WhileThreadsAreBusyAndAProfileRuns) {
   for (int i = 0; i < 20; ++i) {
     ExpectCleanExit(test::RunInChild([]() -> int {
-      auto* profile = new Result<CpuProfile>(StartCpuProfile(Discard, {1000}));
+      static auto* const profile = new Result<CpuProfile>(StartCpuProfile(Discard, {1000}));
       if (!profile->ok()) return 1;
       for (int k = 0; k < 3; ++k) {
         std::thread([] {

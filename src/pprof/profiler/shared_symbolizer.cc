@@ -14,17 +14,24 @@ namespace {
 struct Shared {
   std::mutex mutex;
   symbolize::Symbolizer symbolizer;
+  Shared* left_behind_before = nullptr;  // keeps the parents' objects reachable in a fork child
 };
 
 // Leaked: a profile may be stopped in static destruction. A fork child gets a new one, because
 // another thread of the parent may have been inside the old one.
 std::atomic<Shared*> g_shared{nullptr};
+Shared* g_left_behind = nullptr;
+
+void ResetAfterForkInChild() noexcept {
+  Shared* const old = g_shared.exchange(nullptr, std::memory_order_acq_rel);
+  if (old == nullptr) return;
+  old->left_behind_before = g_left_behind;
+  g_left_behind = old;
+}
 
 Shared& Get() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    pthread_atfork(nullptr, nullptr, [] { g_shared.store(nullptr, std::memory_order_release); });
-  });
+  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ResetAfterForkInChild); });
   Shared* shared = g_shared.load(std::memory_order_acquire);
   if (shared != nullptr) return *shared;
   auto* fresh = new Shared();

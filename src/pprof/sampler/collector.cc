@@ -41,7 +41,8 @@ void Sampler::CollectorMain() noexcept {
 }
 
 void Sampler::SleepUntilTick() noexcept {
-  const std::int64_t ns = idle_ticks_ > kIdleRounds ? kIdleTickNs : tick_ns_;
+  const std::int64_t ns =
+      idle_ticks_.load(std::memory_order_relaxed) > kIdleRounds ? kIdleTickNs : tick_ns_;
   const timespec timeout = {ns / 1000000000, ns % 1000000000};
   // Woken early by a handler whose ring is half full or whose thread had none.
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAIT_PRIVATE, 0, &timeout, nullptr, 0);
@@ -85,7 +86,8 @@ void Sampler::Drain() noexcept {
     DrainRing(ring, version);
     RetireIdleRing(ring);
   }
-  idle_ticks_ = active ? 0 : idle_ticks_ + 1;
+  idle_ticks_.store(active ? 0 : idle_ticks_.load(std::memory_order_relaxed) + 1,
+                    std::memory_order_relaxed);
   DeliverLossesAndOwed();
 }
 

@@ -26,6 +26,7 @@ using handler::g_shared;
 
 std::atomic<Sampler*> g_sampler{nullptr};
 std::atomic<std::uint32_t> g_fork_generation{0};
+Sampler* g_left_behind = nullptr;  // in a fork child: the parents' objects
 
 constexpr std::size_t kRingRegionBytes = std::size_t{handler::kMaxRings} * handler::Ring::kBytes;
 
@@ -64,7 +65,12 @@ void ChooseMagic() noexcept {
 
 void ResetAfterForkInChild() noexcept {
   // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
-  g_sampler.store(nullptr, std::memory_order_release);
+  // It stays reachable, so that leak checkers of the host do not speak of it.
+  Sampler* const old = g_sampler.exchange(nullptr, std::memory_order_acq_rel);
+  if (old != nullptr) {
+    old->LeaveBehind(g_left_behind);
+    g_left_behind = old;
+  }
   g_fork_generation.fetch_add(1, std::memory_order_acq_rel);
   if (g_shared.rings.count() != 0) EmptyRings();
 }

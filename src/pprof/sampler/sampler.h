@@ -36,6 +36,10 @@ class Sampler {
   // Changes with every fork: a window belongs to the process that opened it.
   static std::uint32_t ForkGeneration() noexcept;
 
+  // In a fork child: this object is not used any more, `before` is the one that was left behind
+  // earlier.
+  void LeaveBehind(Sampler* before) noexcept { left_behind_before_ = before; }
+
   // Opens the window. The first one fixes the rate; `rate` is ignored while sampling runs.
   Status Start(Window* window, int rate) noexcept;
   // Closes the window: afterwards it holds exactly the samples taken between Start and now.
@@ -81,12 +85,13 @@ class Sampler {
   std::int64_t tick_ns_ = 0;
   std::int64_t period_ns_ = 0;
   std::uint32_t session_ = 0;
-  std::uint32_t idle_ticks_ = 0;
+  std::atomic<std::uint32_t> idle_ticks_{0};
   std::uint64_t reentrant_seen_ = 0;
   std::uint64_t last_drain_ns_ = 0;
   int handlers_lost_ = 0;  // times that SIGPROF was taken from us in this session
   std::atomic<std::uint64_t> ended_collectors_cpu_ns_{0};
   SamplerStats stats_;
+  Sampler* left_behind_before_ = nullptr;
 };
 
 }  // namespace pprof::sampler
