@@ -18,4 +18,8 @@ using LogHandler = std::function<void(LogLevel level, std::string_view line)>;
 // not call SetLogHandler.
 PPROF_EXPORT void SetLogHandler(LogHandler handler) noexcept;
 
+// One line through the handler above; how the other libraries of this project speak. Any ordinary
+// thread. Not async-signal-safe. A line that cannot be built is dropped.
+PPROF_EXPORT void Log(LogLevel level, std::string_view line) noexcept;
+
 }  // namespace pprof

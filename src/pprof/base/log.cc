@@ -45,6 +45,8 @@ void SetLogHandler(LogHandler handler) noexcept {
   state.replaced = true;
 }
 
+void Log(LogLevel level, std::string_view line) noexcept { base::Log(level, line); }
+
 namespace base {
 
 void Log(LogLevel level, std::string_view line) noexcept {
