@@ -3,11 +3,12 @@
 //
 // At the end of a thread its labels are cleared first, then the contexts are released, because that
 // may end spans and so run any code. Contexts may also be attached later, by destructors that run
-// after ours: then there is a new stack with an end of its own. That is why the thread's hold is a
-// plain pointer and not an object with a destructor, which others could outlive.
+// after ours: then the stack is filled again and has another end. That is why it is a plain struct
+// and not an object with a destructor, which others could outlive.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -42,18 +43,12 @@ struct AttachedContext {
   pprof::TraceToken token = 0;         // 0: nothing was published
 };
 
-// Of one thread, used by that thread alone. Not async-signal-safe.
+// Of one thread, used by that thread alone. No destructor and constant-initialised, so that it can
+// lie in thread-local storage: Clear() frees. Not async-signal-safe.
 class ContextStack {
  public:
-  ContextStack() noexcept = default;
-  ContextStack(const ContextStack&) = delete;
-  ContextStack& operator=(const ContextStack&) = delete;
-  ~ContextStack() {
-    PopTo(0);
-    delete[] base_;
-  }
-
   std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
   // 0 is the bottom.
   const AttachedContext& at(std::size_t position) const noexcept { return base_[position]; }
   const AttachedContext& top() const noexcept { return base_[size_ - 1]; }
@@ -111,13 +106,20 @@ class ContextStack {
     while (size_ > size) PopTop();
   }
 
-  // Takes all labels away and keeps the contexts.
-  void Unpublish() noexcept {
+  // All labels go, then all contexts, then the memory. What releasing them attaches meanwhile goes
+  // to a stack of its own, which stays.
+  void Clear() noexcept {
     for (std::size_t above = size_; above > 0; --above) {
       AttachedContext& entry = base_[above - 1];
       if (entry.token != 0) pprof::PopTraceContext(entry.token);
       entry.token = 0;
     }
+    const ContextStack old = *this;
+    *this = ContextStack();
+    for (std::size_t above = old.size_; above > 0; --above) {
+      old.base_[above - 1].context = context::Context();
+    }
+    delete[] old.base_;
   }
 
  private:
@@ -139,38 +141,37 @@ class ContextStack {
 
 // What a thread has of us. No destructor, no dynamic initialization.
 struct ThreadContexts {
-  ContextStack* stack;
-  bool took_over;  // contexts that were attached before installation have moved to `stack`
+  ContextStack stack;
+  std::uint32_t asked;  // counts GetCurrent() of our storage
+  bool took_over;       // contexts that were attached before installation have moved to `stack`
+  bool will_end;        // EndThread is registered
 };
 
 OTELPYROSCOPE_SHARED inline ThreadContexts& ThisThread() noexcept {
-  static thread_local ThreadContexts contexts{nullptr, false};
+  static thread_local ThreadContexts contexts{};
   return contexts;
 }
 
-inline void EndThread(void* argument) noexcept {
-  auto* stack = static_cast<ContextStack*>(argument);
+inline void EndThread(void*) noexcept {
   ThreadContexts& thread = ThisThread();
-  if (thread.stack == stack) thread.stack = nullptr;
-  stack->Unpublish();
-  delete stack;
+  thread.will_end = false;
+  thread.stack.Clear();
 }
 
-// The calling thread's stack, made if there is none; nullptr without memory.
-inline ContextStack* StackOfThisThread(ThreadContexts& thread) noexcept {
-  if (thread.stack != nullptr) return thread.stack;
-  thread.stack = new (std::nothrow) ContextStack;
-  if (thread.stack != nullptr) {
-    // Where this fails the thread's contexts are never released.
-    __cxa_thread_atexit(&EndThread, thread.stack, reinterpret_cast<void*>(&EndThread));
-  }
-  return thread.stack;
+// Where this fails, without memory, the thread's contexts are never released.
+inline void RegisterEnd(ThreadContexts& thread) noexcept {
+  thread.will_end =
+      __cxa_thread_atexit(&EndThread, nullptr, reinterpret_cast<void*>(&EndThread)) == 0;
 }
 
-// Attaches on top and publishes. Without memory the context is not current.
+// Attaches on top and publishes. Without memory the context is not current, which is counted.
 inline void PushAndPublish(ThreadContexts& thread, const context::Context& context) noexcept {
-  ContextStack* stack = StackOfThisThread(thread);
-  if (stack != nullptr && stack->Push(context)) stack->PublishTop();
+  if (!thread.will_end) RegisterEnd(thread);
+  if (thread.stack.Push(context)) {
+    thread.stack.PublishTop();
+  } else {
+    pprof::CountDroppedLabels();
+  }
 }
 
 }  // namespace internal

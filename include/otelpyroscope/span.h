@@ -73,22 +73,20 @@ inline void SetProfileId(trace::Span& span, const pprof::TraceContext& context) 
 
 class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
  public:
-  // Takes over the references that `labels` holds.
+  // Takes over the references of `labels`, but not `home`.
   ProfiledSpan(nostd::shared_ptr<trace::Span> inner, const SpanLabels& labels,
                bool id_if_profiled) noexcept
-      : labels_(labels.context),
-        owns_name_(labels.owns_name),
+      : labels_(labels),
         id_at_end_(labels.owns_id && id_if_profiled && labels.context.id != nullptr),
         inner_(std::move(inner)) {}
 
   ~ProfiledSpan() override {
     BeforeEnd();  // the span inside ends itself when it goes
-    if (labels_.name != nullptr) labels_.name->Unref();
-    if (labels_.id != nullptr) labels_.id->Unref();
+    Release(labels_);
   }
 
   // Lives as long as this object, never changes.
-  const pprof::TraceContext& labels() const noexcept { return labels_; }
+  const pprof::TraceContext& labels() const noexcept { return labels_.context; }
 
   void SetAttribute(nostd::string_view key, const common::AttributeValue& value) noexcept override {
     inner_->SetAttribute(key, value);
@@ -119,8 +117,9 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   }
   void UpdateName(nostd::string_view name) noexcept override {
     inner_->UpdateName(name);
-    if (!owns_name_ || labels_.name == nullptr || ended_.load(std::memory_order_relaxed)) return;
-    labels_.name->SetName(std::string_view(name.data(), name.size()));
+    pprof::SpanState* const state = labels_.context.name;
+    if (!labels_.owns_name || state == nullptr || ended_.load(std::memory_order_relaxed)) return;
+    state->SetName(std::string_view(name.data(), name.size()));
   }
   void End(const trace::EndSpanOptions& options) noexcept override {
     BeforeEnd();
@@ -130,13 +129,14 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   bool IsRecording() const noexcept override { return inner_->IsRecording(); }
 
  private:
+  // Two threads may end a span at once: both then set the same attribute, which is no harm.
   void BeforeEnd() noexcept {
-    if (ended_.exchange(true, std::memory_order_relaxed)) return;
-    if (id_at_end_ && labels_.id->sampled()) SetProfileId(*inner_, labels_);
+    if (ended_.load(std::memory_order_relaxed)) return;
+    ended_.store(true, std::memory_order_relaxed);
+    if (id_at_end_ && labels_.context.id->sampled()) SetProfileId(*inner_, labels_.context);
   }
 
-  const pprof::TraceContext labels_;
-  const bool owns_name_;
+  const SpanLabels labels_;
   const bool id_at_end_;
   std::atomic<bool> ended_{false};
   nostd::shared_ptr<trace::Span> inner_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -63,9 +64,10 @@ inline std::uint8_t AllowedLabels(const Options& options) noexcept {
 
 // A finished record, and what its span must do later.
 struct SpanLabels {
-  pprof::TraceContext context{};  // holds a reference to `name` and one to `id`, where not null
-  bool owns_name = false;         // a new name of the span is a new name in the labels
-  bool owns_id = false;           // the span is sampled and its id is a label: it has a profile
+  pprof::TraceContext context{};     // with a reference to `name` and to `id` if they are others'
+  pprof::SpanState* home = nullptr;  // this span's own, one reference; nullptr: it needs none
+  bool owns_name = false;            // a new name of the span is a new name in the labels
+  bool owns_id = false;              // the span is sampled and its id is a label: it has a profile
 };
 
 inline pprof::SpanState* WithReference(pprof::SpanState* state) noexcept {
@@ -73,30 +75,40 @@ inline pprof::SpanState* WithReference(pprof::SpanState* state) noexcept {
   return state;
 }
 
-inline void SetName(std::string_view name, const pprof::TraceContext* parent,
-                    const Options& options, SpanLabels& labels) noexcept {
-  if (options.span_name_label_scope == Scope::kNone) return;
-  labels.owns_name = parent == nullptr || options.span_name_label_scope == Scope::kAllSpans;
-  labels.context.name =
-      labels.owns_name ? pprof::SpanState::Create(name) : WithReference(parent->name);
+// Gives back all references but `home`.
+inline void Release(const SpanLabels& labels) noexcept {
+  pprof::SpanState* const name = labels.context.name;
+  pprof::SpanState* const id = labels.context.id;
+  if (name != nullptr && name != labels.home) name->Unref();
+  if (id != nullptr && id != labels.home) id->Unref();
 }
 
-// Who is told when a sample carries the id: needed only where an attribute depends on it.
-inline void SetIdOwner(std::string_view name, const pprof::TraceContext* parent, bool own_id,
-                       SpanLabels& labels) noexcept {
+// Whose name the labels carry, and who is told when a sample carries the id: needed only where an
+// attribute depends on it.
+inline void SetStates(std::string_view name, std::size_t room, const pprof::TraceContext* parent,
+                      bool own_id, const Options& options, SpanLabels& labels) noexcept {
+  const bool names = options.span_name_label_scope != Scope::kNone;
+  const bool all_names = options.span_name_label_scope == Scope::kAllSpans;
+  const bool if_profiled = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
+  labels.owns_name = names && (parent == nullptr || all_names);
+  if (labels.owns_name || (labels.owns_id && if_profiled)) {
+    labels.home = pprof::SpanState::Create(name, room);
+    if (labels.home == nullptr) pprof::CountDroppedLabels();
+  }
+  if (names) labels.context.name = labels.owns_name ? labels.home : WithReference(parent->name);
+  if (!if_profiled) return;
   if (!own_id) {
     labels.context.id = WithReference(parent->id);
   } else if (labels.owns_id) {
-    labels.context.id =
-        labels.owns_name ? WithReference(labels.context.name) : pprof::SpanState::Create(name);
+    labels.context.id = labels.home;
   }
 }
 
 // `parent`: the labels of the parent if that is a span of this process, else nullptr. A parent of
-// another trace is none. Any thread. Not async-signal-safe.
+// another trace is none. `room`: of the state if one is made. Any thread. Not async-signal-safe.
 inline SpanLabels DescribeSpan(const trace::Span& span, const trace::SpanContext& ids,
-                               std::string_view name, const pprof::TraceContext* parent,
-                               const Options& options) noexcept {
+                               std::string_view name, std::size_t room,
+                               const pprof::TraceContext* parent, const Options& options) noexcept {
   SpanLabels labels;
   pprof::TraceContext& context = labels.context;
   SetIds(ids, context);
@@ -107,7 +119,7 @@ inline SpanLabels DescribeSpan(const trace::Span& span, const trace::SpanContext
       static_cast<std::uint8_t>(kLocal | (all_ids ? kOwnIds : 0) | (all_names ? kOwnNames : 0));
 
   const bool own_id = parent == nullptr || all_ids;
-  std::memcpy(context.label_span_id, own_id ? context.span_id : parent->label_span_id,
+  std::memcpy(context.label_span_id, own_id ? ids.span_id().Id().data() : parent->label_span_id,
               sizeof(context.label_span_id));
   // A span that is not sampled still runs under its sampled root, whose profile includes it.
   const bool sampled = IsSampled(span, ids);
@@ -115,11 +127,7 @@ inline SpanLabels DescribeSpan(const trace::Span& span, const trace::SpanContext
   context.labels =
       sampled ? AllowedLabels(options) : static_cast<std::uint8_t>(outer & AllowedLabels(options));
   labels.owns_id = own_id && sampled && options.span_id_label_scope != Scope::kNone;
-
-  SetName(name, parent, options, labels);
-  if (options.profile_id_attribute == ProfileIdAttribute::kIfProfiled) {
-    SetIdOwner(name, parent, own_id, labels);
-  }
+  SetStates(name, room, parent, own_id, options, labels);
   return labels;
 }
 

@@ -10,6 +10,8 @@
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/trace/tracer.h>
 
+#include <otelpyroscope/context_stack.h>
+#include <otelpyroscope/make_shared.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/options.h>
 #include <otelpyroscope/parent.h>
@@ -20,24 +22,41 @@ namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
-// Returns `span` itself when it is null or has no valid ids: attaching that means no labels. Not
-// async-signal-safe.
+// nullptr without memory: `span` is then untouched.
+inline std::shared_ptr<trace::Span> MakeSpan(nostd::shared_ptr<trace::Span>& span,
+                                             const SpanLabels& labels,
+                                             const Options& options) noexcept {
+  const bool if_profiled = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
+  if (labels.home != nullptr) {
+    return MakeSharedIn<ProfiledSpan>(*labels.home, std::move(span), labels, if_profiled);
+  }
+  return MakeShared<ProfiledSpan>(std::move(span), labels, if_profiled);
+}
+
+// Returns `span` itself when it is null or has no valid ids (attaching that means no labels), and
+// without memory (it is then labelled as a span that is not ours). Not async-signal-safe.
 inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span> span,
-                                               std::string_view name,
+                                               std::string_view name, bool asked_us,
                                                const trace::StartSpanOptions& start,
                                                const Options& options) noexcept {
-  if (span.get() == nullptr) return span;
-  SpanLabels labels;
-  {
-    const trace::SpanContext ids = span->GetContext();
-    if (!ids.IsValid()) return span;
-    context::ContextValue holder;
-    labels = DescribeSpan(*span, ids, name, FindParent(start, &holder), options);
+  trace::Span* const inner = span.get();
+  if (inner == nullptr) return span;
+  const trace::SpanContext ids = inner->GetContext();
+  if (!ids.IsValid()) return span;
+  context::ContextValue holder;
+  const pprof::TraceContext* parent = FindParent(start, asked_us, &holder);
+  const SpanLabels labels =
+      DescribeSpan(*inner, ids, name, kRoomFor<ProfiledSpan>, parent, options);
+  if (labels.owns_id && options.profile_id_attribute == ProfileIdAttribute::kAlways) {
+    SetProfileId(*inner, labels.context);
   }
-  const bool if_profiled = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
-  if (labels.owns_id && !if_profiled) SetProfileId(*span, labels.context);
-  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(
-      std::make_shared<ProfiledSpan>(std::move(span), labels, if_profiled)));
+  std::shared_ptr<trace::Span> wrapped = MakeSpan(span, labels, options);
+  if (wrapped == nullptr) {
+    Release(labels);
+    pprof::CountDroppedLabels();
+    return span;
+  }
+  return nostd::shared_ptr<trace::Span>(std::move(wrapped));
 }
 
 class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
@@ -49,8 +68,11 @@ class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
       nostd::string_view name, const common::KeyValueIterable& attributes,
       const trace::SpanContextKeyValueIterable& links,
       const trace::StartSpanOptions& options) noexcept override {
-    return WrapSpan(inner_->StartSpan(name, attributes, links, options),
-                    std::string_view(name.data(), name.size()), options, options_);
+    const ThreadContexts& thread = ThisThread();
+    const std::uint32_t asked = thread.asked;
+    nostd::shared_ptr<trace::Span> span = inner_->StartSpan(name, attributes, links, options);
+    return WrapSpan(std::move(span), std::string_view(name.data(), name.size()),
+                    thread.asked != asked, options, options_);
   }
 
 #if OPENTELEMETRY_ABI_VERSION_NO == 1
