@@ -61,32 +61,31 @@ OTELPYROSCOPE_SHARED inline TableList& SpanTables() noexcept {
   return tables;
 }
 
-inline void SetProfileId(trace::Span& span, const pprof::TraceContext& context) noexcept {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  char hex[2 * sizeof(context.span_id)];
-  for (std::size_t i = 0; i < sizeof(context.span_id); ++i) {
-    hex[2 * i] = kDigits[context.span_id[i] >> 4];
-    hex[2 * i + 1] = kDigits[context.span_id[i] & 0xf];
-  }
+inline void SetProfileId(trace::Span& span, const trace::SpanId& id) noexcept {
+  char hex[2 * trace::SpanId::kSize];
+  id.ToLowerBase16(hex);
   span.SetAttribute("pyroscope.profile.id", nostd::string_view(hex, sizeof(hex)));
 }
 
 class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
  public:
-  // Takes over the references of `labels`, but not `home`.
-  ProfiledSpan(nostd::shared_ptr<trace::Span> inner, const SpanLabels& labels,
-               bool id_if_profiled) noexcept
-      : labels_(labels),
-        id_at_end_(labels.owns_id && id_if_profiled && labels.context.id != nullptr),
-        inner_(std::move(inner)) {}
+  // `role.home` is kept by whoever owns this object's memory.
+  ProfiledSpan(nostd::shared_ptr<trace::Span>& inner, const trace::SpanContext& ids,
+               const SpanRole& role, const Options& options) noexcept
+      : labels_(DescribeSpan(ids, role, options)),
+        home_(role.home),
+        owns_name_(role.owns_name),
+        id_at_end_(role.tells && role.owns_id && role.home != nullptr),
+        inner_(inner.get()),
+        owner_(std::move(inner)) {}
 
   ~ProfiledSpan() override {
     BeforeEnd();  // the span inside ends itself when it goes
-    Release(labels_);
+    Release(labels_, home_);
   }
 
   // Lives as long as this object, never changes.
-  const pprof::TraceContext& labels() const noexcept { return labels_.context; }
+  const pprof::TraceContext& labels() const noexcept { return labels_; }
 
   void SetAttribute(nostd::string_view key, const common::AttributeValue& value) noexcept override {
     inner_->SetAttribute(key, value);
@@ -117,9 +116,8 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   }
   void UpdateName(nostd::string_view name) noexcept override {
     inner_->UpdateName(name);
-    pprof::SpanState* const state = labels_.context.name;
-    if (!labels_.owns_name || state == nullptr || ended_.load(std::memory_order_relaxed)) return;
-    state->SetName(std::string_view(name.data(), name.size()));
+    if (!owns_name_ || home_ == nullptr || ended_.load(std::memory_order_relaxed)) return;
+    home_->SetName(std::string_view(name.data(), name.size()));
   }
   void End(const trace::EndSpanOptions& options) noexcept override {
     BeforeEnd();
@@ -133,13 +131,16 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   void BeforeEnd() noexcept {
     if (ended_.load(std::memory_order_relaxed)) return;
     ended_.store(true, std::memory_order_relaxed);
-    if (id_at_end_ && labels_.context.id->sampled()) SetProfileId(*inner_, labels_.context);
+    if (id_at_end_ && home_->sampled()) SetProfileId(*inner_, trace::SpanId(labels_.span_id));
   }
 
-  const SpanLabels labels_;
+  const pprof::TraceContext labels_;
+  pprof::SpanState* const home_;
+  const bool owns_name_;
   const bool id_at_end_;
   std::atomic<bool> ended_{false};
-  nostd::shared_ptr<trace::Span> inner_;
+  trace::Span* const inner_;  // `owner_`'s, whose get() is a virtual call
+  const nostd::shared_ptr<trace::Span> owner_;
 };
 
 // The span as ours, or nullptr. Any thread. Not async-signal-safe.
@@ -150,7 +151,8 @@ inline const ProfiledSpan* AsOurs(const trace::Span* span) noexcept {
 
 // Makes spans of this copy of the code known. Not async-signal-safe.
 inline void RegisterSpanTable() noexcept {
-  const ProfiledSpan probe(nostd::shared_ptr<trace::Span>(), SpanLabels(), false);
+  nostd::shared_ptr<trace::Span> none;
+  const ProfiledSpan probe(none, trace::SpanContext::GetInvalid(), SpanRole(), Options());
   SpanTables().Add(VirtualTable(&probe));
 }
 

@@ -22,41 +22,29 @@ namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
-// nullptr without memory: `span` is then untouched.
-inline std::shared_ptr<trace::Span> MakeSpan(nostd::shared_ptr<trace::Span>& span,
-                                             const SpanLabels& labels,
-                                             const Options& options) noexcept {
-  const bool if_profiled = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
-  if (labels.home != nullptr) {
-    return MakeSharedIn<ProfiledSpan>(*labels.home, std::move(span), labels, if_profiled);
-  }
-  return MakeShared<ProfiledSpan>(std::move(span), labels, if_profiled);
-}
-
 // Returns `span` itself when it is null or has no valid ids (attaching that means no labels), and
-// without memory (it is then labelled as a span that is not ours). Not async-signal-safe.
-inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span> span,
+// without memory (it is then labelled as a span that is not ours). `asked_us`: see FindParent. Not
+// async-signal-safe.
+inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& span,
                                                std::string_view name, bool asked_us,
                                                const trace::StartSpanOptions& start,
                                                const Options& options) noexcept {
   trace::Span* const inner = span.get();
-  if (inner == nullptr) return span;
+  if (inner == nullptr) return std::move(span);
   const trace::SpanContext ids = inner->GetContext();
-  if (!ids.IsValid()) return span;
+  if (!ids.IsValid()) return std::move(span);
   context::ContextValue holder;
-  const pprof::TraceContext* parent = FindParent(start, asked_us, &holder);
-  const SpanLabels labels =
-      DescribeSpan(*inner, ids, name, kRoomFor<ProfiledSpan>, parent, options);
-  if (labels.owns_id && options.profile_id_attribute == ProfileIdAttribute::kAlways) {
-    SetProfileId(*inner, labels.context);
-  }
-  std::shared_ptr<trace::Span> wrapped = MakeSpan(span, labels, options);
+  SpanRole role = RoleOf(*inner, ids, FindParent(start, asked_us, &holder), options);
+  MakeHome(name, kRoomFor<ProfiledSpan>, role);
+  std::shared_ptr<ProfiledSpan> wrapped =
+      role.home != nullptr ? MakeSharedIn<ProfiledSpan>(*role.home, span, ids, role, options)
+                           : MakeShared<ProfiledSpan>(span, ids, role, options);
+  if (role.owns_id && !role.tells) SetProfileId(*inner, ids.span_id());
   if (wrapped == nullptr) {
-    Release(labels);
     pprof::CountDroppedLabels();
-    return span;
+    return std::move(span);
   }
-  return nostd::shared_ptr<trace::Span>(std::move(wrapped));
+  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
 }
 
 class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
@@ -71,8 +59,8 @@ class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
     const ThreadContexts& thread = ThisThread();
     const std::uint32_t asked = thread.asked;
     nostd::shared_ptr<trace::Span> span = inner_->StartSpan(name, attributes, links, options);
-    return WrapSpan(std::move(span), std::string_view(name.data(), name.size()),
-                    thread.asked != asked, options, options_);
+    return WrapSpan(span, std::string_view(name.data(), name.size()), thread.asked != asked,
+                    options, options_);
   }
 
 #if OPENTELEMETRY_ABI_VERSION_NO == 1
