@@ -44,6 +44,10 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
   bool Detach(context::Token& token) noexcept override {
     ContextStack& stack = Thread().stack;
     if (stack.empty()) return token == context::Context();
+    if (token == stack.top().context) {
+      stack.PopTop();
+      return true;
+    }
     const std::size_t above = stack.Above(token);
     if (above == 0) return false;
     stack.PopTo(above - 1);
