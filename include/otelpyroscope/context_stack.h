@@ -37,7 +37,8 @@ inline trace::Span* SpanIn(const context::ContextValue& value) noexcept {
   return span == nullptr ? nullptr : span->get();
 }
 
-struct AttachedContext {
+// Never across two cache lines.
+struct alignas(64) AttachedContext {
   context::Context context;            // keeps the span and so the published labels alive
   const ProfiledSpan* span = nullptr;  // the active span if it is ours
   pprof::TraceToken token = 0;         // 0: nothing was published

@@ -58,7 +58,10 @@ TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   if (thread == nullptr) return NotPushed();
   labels::CheckAbandoned(*thread);
   TraceLayer* layer = thread->trace_layers.Push();
-  if (layer == nullptr) return NotPushed();
+  if (layer == nullptr) {
+    Publish(*thread, nullptr);  // until the next push or pop: those below are not current
+    return NotPushed();
+  }
   const TraceToken token = ++thread->record->last_token;
   layer->context = context;
   layer->token = token;
@@ -123,7 +126,10 @@ TraceToken PushTraceContext(const TraceContext* context) noexcept {
 
 TraceToken PushTraceContextCopy(const TraceContext& context) noexcept {
   auto* copy = new (std::nothrow) TraceContext(context);
-  if (copy == nullptr) return NotPushed();
+  if (copy == nullptr) {
+    CountDroppedLabels();
+    return PushLayer(nullptr, false);
+  }
   if (copy->name != nullptr) copy->name->Ref();
   if (copy->id != nullptr) copy->id->Ref();
   const TraceToken token = PushLayer(copy, true);
