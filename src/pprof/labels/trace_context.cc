@@ -102,7 +102,7 @@ void SpanState::SetName(std::string_view name) noexcept {
   const SpanName* old = name_.load(std::memory_order_acquire);
   if (std::string_view(old->text, old->size) == name.substr(0, CutSize(name))) return;
   void* memory = std::malloc(sizeof(SpanName) + CutSize(name));
-  if (memory == nullptr) return;
+  if (memory == nullptr) return CountDroppedLabels();
   SpanName* fresh = NewName(name, memory);
   do {
     fresh->older = old;
