@@ -58,10 +58,12 @@ TraceToken PushUnseen(ThreadState& thread) noexcept {
   return ++thread.record->last_token;
 }
 
+// Takes an owned context over, also when there is no layer for it.
 TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
   if (thread == nullptr) {
     CountDroppedLabels();
+    if (owned) FreeCopy(context);
     return 0;
   }
   labels::CheckAbandoned(*thread);
@@ -152,9 +154,7 @@ TraceToken PushTraceContextCopy(const TraceContext& context) noexcept {
   }
   if (copy->name != nullptr) copy->name->Ref();
   if (copy->id != nullptr) copy->id->Ref();
-  const TraceToken token = PushLayer(copy, true);
-  if (token == 0) FreeCopy(copy);
-  return token;
+  return PushLayer(copy, true);
 }
 
 bool PopTraceContext(TraceToken token) noexcept {
