@@ -129,6 +129,34 @@ TEST(Replaced, StorageThatUsesOursLosesNothing) {
   });
 }
 
+bool g_freed = false;
+
+class FreedStorage final : public context::RuntimeContextStorage {
+ public:
+  ~FreedStorage() override { g_freed = true; }
+  context::Context GetCurrent() noexcept override { return below_.GetCurrent(); }
+  nostd::unique_ptr<context::Token> Attach(const context::Context& context) noexcept override {
+    return below_.Attach(context);
+  }
+  bool Detach(context::Token& token) noexcept override { return below_.Detach(token); }
+
+ private:
+  context::ThreadLocalContextStorage below_;
+};
+
+// Another thread may be inside either of them when the API's pointer changes.
+TEST(Replaced, NeitherTheStorageBeforeNorOursIsFreed) {
+  InFreshProcess([] {
+    context::RuntimeContext::SetRuntimeContextStorage(Storage(new FreedStorage));
+    Program program;
+    EXPECT_FALSE(g_freed);
+    auto* ours = const_cast<context::RuntimeContextStorage*>(Installed());
+    SetOtherStorage();
+    EXPECT_FALSE(g_freed);
+    EXPECT_TRUE(ours->GetCurrent() == context::Context()) << "both are still there";
+  });
+}
+
 TEST(Replaced, AfterAnApplicationsStorageWasDecorated) {
   InFreshProcess([] {
     SetOtherStorage();
