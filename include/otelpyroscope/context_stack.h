@@ -122,7 +122,7 @@ class ContextStack {
     entry.token = 0;
   }
 
-  bool Grow() noexcept {
+  [[gnu::cold, gnu::noinline]] bool Grow() noexcept {
     const std::size_t used = size();
     const std::size_t capacity = used == 0 ? 8 : 2 * used;
     auto* base = new (std::nothrow) AttachedContext[capacity];
@@ -161,7 +161,7 @@ inline void EndThread(void*) noexcept {
 }
 
 // Where this fails, without memory, the thread's contexts are never released.
-inline void RegisterEnd(ThreadContexts& thread) noexcept {
+[[gnu::cold, gnu::noinline]] inline void RegisterEnd(ThreadContexts& thread) noexcept {
   thread.will_end =
       __cxa_thread_atexit(&EndThread, nullptr, reinterpret_cast<void*>(&EndThread)) == 0;
 }

@@ -48,10 +48,7 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
       stack.PopTop();
       return true;
     }
-    const std::size_t above = stack.Above(token);
-    if (above == 0) return DetachFromOld(thread, token);
-    stack.PopTo(above - 1);
-    return true;
+    return DetachInner(thread, token);
   }
 
  private:
@@ -67,7 +64,7 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
   // because the old storage looks the same with an empty context on top and with nothing at all.
   // Attaching a marker would tell, but may write to freed memory: this may be the destructor of a
   // thread_local object that runs after the old stack's own.
-  void TakeOver(ThreadContexts& thread) noexcept {
+  [[gnu::cold, gnu::noinline]] void TakeOver(ThreadContexts& thread) noexcept {
     thread.took_over = true;
     thread.in_old = true;
     ContextStack found;  // top first
@@ -80,6 +77,15 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
     thread.in_old = false;
     for (std::size_t i = found.size(); i > 0; --i) PushAndPublish(thread, found.at(i - 1).context);
     found.Clear();
+  }
+
+  // Of what is not on top: out of order, or from before the installation.
+  [[gnu::cold, gnu::noinline]] bool DetachInner(ThreadContexts& thread,
+                                                context::Token& token) noexcept {
+    const std::size_t above = thread.stack.Above(token);
+    if (above == 0) return DetachFromOld(thread, token);
+    thread.stack.PopTo(above - 1);
+    return true;
   }
 
   bool DetachFromOld(ThreadContexts& thread, context::Token& token) noexcept {

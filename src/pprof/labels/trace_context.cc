@@ -50,7 +50,7 @@ void FreeCopy(const TraceContext* context) noexcept {
 }
 
 // A push without memory for its layer: no labels until it is popped, those below are not current.
-TraceToken PushUnseen(ThreadState& thread) noexcept {
+[[gnu::cold, gnu::noinline]] TraceToken PushUnseen(ThreadState& thread) noexcept {
   CountDroppedLabels();
   if (thread.trace_layers.empty()) return 0;  // nothing to cover
   ++thread.trace_layers.back().covered;
@@ -91,7 +91,7 @@ bool PopUnseen(ThreadState& thread, TraceToken token, TraceLayer& below) noexcep
 }
 
 // From the middle of the stack: rare, so it may be slow.
-bool PopInner(ThreadState& thread, TraceToken token) noexcept {
+[[gnu::cold, gnu::noinline]] bool PopInner(ThreadState& thread, TraceToken token) noexcept {
   auto& layers = thread.trace_layers;
   for (std::size_t i = layers.size(); i-- > 0;) {
     if (layers[i].token < token) return PopUnseen(thread, token, layers[i]);
