@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "src/pprof/unwind": ["src/pprof/base", "src/pprof/elf", "src/pprof/handler"],
     "src/pprof/labels": [PUBLIC, "src/pprof/base", "src/pprof/handler"],
     "src/pprof/profile": [],
-    "src/pprof/encode": ["src/pprof/profile"],
+    "src/pprof/encode": ["pprof/profile_source.h", "src/pprof/profile"],
     "src/pprof/symbolize": ["src/pprof/elf"],
     "src/pprof/sampler": [PUBLIC, "src/pprof/base", "src/pprof/handler", "src/pprof/labels",
                           "src/pprof/elf", "src/pprof/unwind", "src/pprof/profile"],

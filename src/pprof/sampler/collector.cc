@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/sampler.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
@@ -28,7 +29,7 @@ constexpr std::uint32_t kTicksPerFullScan = 10;
 void Sampler::CollectorMain() noexcept {
   pthread_setname_np(pthread_self(), "otel-profiling");
   const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
-  timers_.SetOwnThread(tid);
+  AddOwnThread(tid);
   collector_tid_.store(tid, std::memory_order_release);
   for (std::uint32_t tick = 1;; ++tick) {
     SleepUntilTick();
@@ -36,8 +37,7 @@ void Sampler::CollectorMain() noexcept {
     Tick(tick % kTicksPerFullScan == 0);
   }
   collector_tid_.store(0, std::memory_order_release);
-  ended_collectors_cpu_ns_.fetch_add(static_cast<std::uint64_t>(ThreadCpuNs(tid)),
-                                     std::memory_order_relaxed);
+  RemoveOwnThread(tid);
 }
 
 void Sampler::SleepUntilTick() noexcept {

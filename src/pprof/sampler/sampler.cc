@@ -16,6 +16,7 @@
 
 #include "src/pprof/base/log.h"
 #include "src/pprof/labels/thread.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
 
@@ -64,6 +65,7 @@ void ChooseMagic() noexcept {
 }
 
 void ResetAfterForkInChild() noexcept {
+  ResetOwnThreadsInChild();
   // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
   // It stays reachable, so that leak checkers of the host do not speak of it.
   Sampler* const old = g_sampler.exchange(nullptr, std::memory_order_acq_rel);
@@ -105,17 +107,47 @@ Status Sampler::Start(Window* window, int rate) noexcept {
   }
   try {
     const std::lock_guard<std::mutex> lock(mutex_);
-    windows_.push_back(window);
-    window->period_ns = period_ns_;
-    window->wall_start_ns = RealtimeNs();
-    window->process_cpu_start_ns = ProcessCpuNs();
-    window->library_cpu_start_ns = LibraryCpuNs();
+    Open(window);
     window->start_ns = static_cast<std::uint64_t>(MonotonicNs());
     NoteModules();
   } catch (...) {
     if (first) StopSampling();
     return {Status::Code::kUnavailable, "no memory to start a profile"};
   }
+  return {};
+}
+
+// mutex_ held. All but the moment.
+void Sampler::Open(Window* window) {
+  windows_.push_back(window);
+  window->period_ns = period_ns_;
+  window->wall_start_ns = RealtimeNs();
+  window->process_cpu_start_ns = ProcessCpuNs();
+  window->library_cpu_start_ns = static_cast<std::uint64_t>(OwnThreadsCpuNs());
+}
+
+// mutex_ held; end_ns is set.
+void Sampler::Close(Window* window) noexcept {
+  window->process_cpu_ns = ProcessCpuNs() - window->process_cpu_start_ns;
+  window->library_cpu_ns =
+      static_cast<std::uint64_t>(OwnThreadsCpuNs()) - window->library_cpu_start_ns;
+}
+
+Status Sampler::Cut(Window* window, Window* next) noexcept {
+  const std::lock_guard<std::mutex> control(control_mutex_);
+  timers_.Settle();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  try {
+    Open(next);
+  } catch (...) {
+    return {Status::Code::kUnavailable, "no memory to start the next window"};
+  }
+  window->end_ns = next->start_ns = static_cast<std::uint64_t>(MonotonicNs());
+  Close(window);
+  NoteModules();
+  WaitForHandlers();
+  Drain();
+  windows_.erase(std::find(windows_.begin(), windows_.end(), window));
   return {};
 }
 
@@ -170,8 +202,7 @@ void Sampler::Stop(Window* window) noexcept {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     window->end_ns = static_cast<std::uint64_t>(MonotonicNs());
-    window->process_cpu_ns = ProcessCpuNs() - window->process_cpu_start_ns;
-    window->library_cpu_ns = LibraryCpuNs() - window->library_cpu_start_ns;
+    Close(window);
     if (last) {
       timers_.Stop();
       g_shared.enabled.store(false, std::memory_order_seq_cst);
@@ -197,23 +228,24 @@ void Sampler::StopCollector() noexcept {
   g_shared.wake.store(1, std::memory_order_release);
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   collector_.join();
-  timers_.SetOwnThread(0);
 }
 
 SamplerStats Sampler::ReadStats() noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
   SamplerStats stats = stats_;
-  stats.library_cpu_ns = LibraryCpuNs();
+  stats.library_cpu_ns = static_cast<std::uint64_t>(OwnThreadsCpuNs());
   stats.ring_bytes = std::uint64_t{g_shared.rings.high_water()} * handler::Ring::kBytes;
   stats.modules = modules_.stats();
   return stats;
 }
 
-std::uint64_t Sampler::LibraryCpuNs() noexcept {
-  const std::int32_t tid = collector_tid_.load(std::memory_order_acquire);
-  const std::int64_t running = tid == 0 ? 0 : ThreadCpuNs(tid);
-  return ended_collectors_cpu_ns_.load(std::memory_order_relaxed) +
-         static_cast<std::uint64_t>(std::max<std::int64_t>(running, 0));
+void Sampler::AddThisThread() noexcept {
+  const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
+  if (AddOwnThread(tid)) timers_.Forget(tid);
+}
+
+void Sampler::RemoveThisThread() noexcept {
+  RemoveOwnThread(static_cast<std::int32_t>(syscall(SYS_gettid)));
 }
 
 bool Sampler::NoHandlerRunning() noexcept {

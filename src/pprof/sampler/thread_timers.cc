@@ -16,6 +16,7 @@
 #include <string>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/timer.h"
 
 namespace pprof::sampler {
@@ -162,8 +163,7 @@ std::int64_t ThreadTimers::SumOfLiveThreads() noexcept {
     const std::int64_t cpu = ThreadCpuNs(record.tid);
     if (cpu > 0) sum += cpu - record.unseen_ns;
   });
-  const std::int32_t own = own_tid_.load(std::memory_order_relaxed);
-  return own == 0 ? sum : sum + ThreadCpuNs(own);
+  return sum + OwnThreadsCpuNs();
 }
 
 // The process's clock knows of threads that ended between two scans, and of what registered threads
@@ -224,8 +224,17 @@ void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
   armed_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void ThreadTimers::Forget(std::int32_t tid) noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  ThreadRecord* record = registry.Find(tid);
+  if (record == nullptr) return;
+  Disarm(*record);
+  if (!record->registered) registry.Release(*record);
+}
+
 void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
-  if (record.tid == own_tid_.load(std::memory_order_relaxed)) return;
+  if (IsOwnThread(record.tid)) return;
   // The scan may have armed it already; or an ended thread had this tid and was not reaped yet. All
   // threads of before were found by the scan of Start, so one that is not known began later.
   const bool known = record.timer >= 0 && !ThreadTimerOrphaned(record.timer);
@@ -283,7 +292,7 @@ void ThreadTimers::Scan(bool full) noexcept {
 }
 
 void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
-  if (tid == own_tid_.load(std::memory_order_relaxed)) return;
+  if (IsOwnThread(tid)) return;
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
   if (registry.observer() != this) return;

@@ -27,18 +27,17 @@ struct Owed {
 // are called with it. Not async-signal-safe.
 class ThreadTimers final : public labels::ThreadObserver {
  public:
-  // Arms all known threads and those of a first scan. `own_tid`: a thread of the library, never
-  // sampled; 0: none.
+  // Arms all known threads and those of a first scan.
   void Start(std::int64_t period_ns, std::uint32_t session) noexcept;
   // Disarms all threads and forgets those that were only scanned.
   void Stop() noexcept;
 
-  // The collector's thread, which is not sampled.
-  void SetOwnThread(std::int32_t tid) noexcept { own_tid_.store(tid, std::memory_order_relaxed); }
-
   // Looks for new threads when their number changed, and at all of them when `full`. Reaps those
   // that ended.
   void Scan(bool full) noexcept;
+
+  // A thread that a scan found turned out to be the library's own.
+  void Forget(std::int32_t tid) noexcept;
 
   // Brings the books up to now: reads the CPU clocks of threads without a timer, and compares the
   // process's clock with all that is known of its threads.
@@ -84,7 +83,6 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::vector<Owed> owed_;
   Owed overflow_ = {};  // what there was no memory for
   std::atomic<std::uint64_t> last_links_{0};
-  std::atomic<std::int32_t> own_tid_{0};
   std::atomic<std::uint32_t> armed_{0};
   std::atomic<int> last_error_{0};
   TimerStats stats_;
