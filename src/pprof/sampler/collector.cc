@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,11 +24,14 @@ using handler::Ring;
 constexpr std::uint32_t kIdleRounds = 10;
 constexpr std::int64_t kIdleTickNs = 400000000;
 constexpr std::uint32_t kTicksPerFullScan = 10;
+constexpr unsigned long kTimerSlackNs = 5000000;
 
 }  // namespace
 
 void Sampler::CollectorMain() noexcept {
   pthread_setname_np(pthread_self(), "otel-profiling");
+  // A tick may come a little late: the kernel can serve it together with other timers.
+  prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
   const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
   AddOwnThread(tid);
   collector_tid_.store(tid, std::memory_order_release);
@@ -36,6 +40,7 @@ void Sampler::CollectorMain() noexcept {
     if (stop_collector_.load(std::memory_order_acquire)) break;
     Tick(tick % kTicksPerFullScan == 0);
   }
+  timers_.EndScans();
   collector_tid_.store(0, std::memory_order_release);
   RemoveOwnThread(tid);
 }

@@ -38,7 +38,10 @@ class Sampler {
 
   // In a fork child: this object is not used any more, `before` is the one that was left behind
   // earlier.
-  void LeaveBehind(Sampler* before) noexcept { left_behind_before_ = before; }
+  void LeaveBehind(Sampler* before) noexcept {
+    timers_.EndScans();
+    left_behind_before_ = before;
+  }
 
   // The calling thread works for the library until RemoveThisThread. REQUIRES: it blocks all
   // signals.

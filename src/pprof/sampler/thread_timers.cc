@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -77,7 +76,7 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
     registry.SetObserver(this);
     registry.ForEach([&](ThreadRecord& record) { Arm(record, false); });
   }
-  Scan(true);
+  ScanAll();
   const Lock lock(registry.mutex());
   first_scan_done_ = true;
   ended_ns_ = unseen_accounted_ns_ = unseen_carry_ns_ = exits_ = 0;
@@ -272,11 +271,13 @@ void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
 }
 
 void ThreadTimers::Scan(bool full) noexcept {
-  // The directory has one link a thread: one system call tells whether anything changed.
-  struct stat info = {};
-  if (stat(kTaskPath, &info) != 0) return;
-  if (!full && info.st_nlink == last_links_) return;
-  last_links_ = info.st_nlink;
+  const std::uint64_t links = tasks_.Links();
+  if (links == 0 || (!full && links == last_links_)) return;
+  last_links_ = links;
+  ScanAll();
+}
+
+void ThreadTimers::ScanAll() noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   {
     const Lock lock(registry.mutex());

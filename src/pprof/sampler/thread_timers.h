@@ -8,6 +8,7 @@
 
 #include "src/pprof/handler/thread_record.h"
 #include "src/pprof/labels/thread_registry.h"
+#include "src/pprof/sampler/task_directory.h"
 
 namespace pprof::sampler {
 
@@ -33,8 +34,10 @@ class ThreadTimers final : public labels::ThreadObserver {
   void Stop() noexcept;
 
   // Looks for new threads when their number changed, and at all of them when `full`. Reaps those
-  // that ended.
+  // that ended. Collector only.
   void Scan(bool full) noexcept;
+  // After the last Scan: closes its descriptor. Also in a fork child, which inherits that.
+  void EndScans() noexcept { tasks_.Close(); }
 
   // A thread that a scan found turned out to be the library's own.
   void Forget(std::int32_t tid) noexcept;
@@ -64,6 +67,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t SumOfLiveThreads() noexcept;
   void Owe(const Owed& owed) noexcept;
   void OweCarry() noexcept;
+  void ScanAll() noexcept;
   void VisitThread(std::int32_t tid) noexcept;
   void Reap() noexcept;
   std::int64_t RandomPhase() noexcept;
@@ -82,7 +86,8 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t exits_ = 0;  // registered threads that ended since the last comparison
   std::vector<Owed> owed_;
   Owed overflow_ = {};  // what there was no memory for
-  std::atomic<std::uint64_t> last_links_{0};
+  std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
+  TaskDirectory tasks_;           // used by the collector alone
   std::atomic<std::uint32_t> armed_{0};
   std::atomic<int> last_error_{0};
   TimerStats stats_;
