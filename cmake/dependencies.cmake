@@ -12,6 +12,10 @@ if(NOT OTELPROF_PROTOZERO_INCLUDE_DIR)
   message(FATAL_ERROR "protozero not found: install libprotozero-dev")
 endif()
 
+# Of the push client alone, which is left out where these are missing.
+find_package(CURL 7.85 QUIET)
+find_package(nlohmann_json QUIET)
+
 # The bridge is header-only and needs the API target alone. Nothing else looks for opentelemetry-cpp.
 if(PROJECT_IS_TOP_LEVEL AND NOT TARGET opentelemetry-cpp::api)
   find_package(opentelemetry-cpp CONFIG QUIET)

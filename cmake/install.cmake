@@ -1,6 +1,6 @@
 # What `cmake --install` puts where: the libraries, the headers of include/ and nothing else of the
-# source, the CMake package `otel-profiling-cpp` with the components pprof and otelpyroscope, and a
-# pkg-config file for each. Included once, after the targets exist.
+# source, the CMake package `otel-profiling-cpp` with the components pprof, otelpyroscope and, where it
+# was built, pyroscope, and a pkg-config file for each. Included once, after the targets exist.
 include(CMakePackageConfigHelpers)
 
 get_target_property(OTELPROF_LIBRARY_TYPE otelprof_pprof TYPE)
@@ -8,7 +8,14 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/otel-profiling-cpp)
 
 install(TARGETS otelprof_pprof EXPORT otel-profiling-cpp-pprof)
 install(TARGETS otelprof_otelpyroscope EXPORT otel-profiling-cpp-otelpyroscope)
-foreach(component IN ITEMS pprof otelpyroscope)
+set(components pprof otelpyroscope)
+set(pc_files otel-profiling-pprof otelpyroscope)
+if(TARGET otelprof_pyroscope)
+  install(TARGETS otelprof_pyroscope EXPORT otel-profiling-cpp-pyroscope)
+  list(APPEND components pyroscope)
+  list(APPEND pc_files otel-profiling-pyroscope)
+endif()
+foreach(component IN LISTS components)
   install(EXPORT otel-profiling-cpp-${component} NAMESPACE otel-profiling-cpp::
     FILE otel-profiling-cpp-${component}-targets.cmake DESTINATION ${package_dir})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/${component} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -27,8 +34,10 @@ install(FILES ${generated}/otel-profiling-cppConfig.cmake ${generated}/otel-prof
 # pkg-config. A static archive needs its libraries on every link line, a shared object does not.
 if(OTELPROF_LIBRARY_TYPE STREQUAL "STATIC_LIBRARY")
   set(OTELPROF_PC_REQUIRES "Requires")
+  set(OTELPROF_PC_LIBCURL ", libcurl")
 else()
   set(OTELPROF_PC_REQUIRES "Requires.private")
+  set(OTELPROF_PC_LIBCURL "\nRequires.private: libcurl")
 endif()
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
   set(OTELPROF_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
@@ -41,7 +50,7 @@ else()  # relative to the file itself, so that the installed tree can be moved
   set(OTELPROF_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
   set(OTELPROF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-foreach(name IN ITEMS otel-profiling-pprof otelpyroscope)
+foreach(name IN LISTS pc_files)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${generated}/${name}.pc @ONLY)
   install(FILES ${generated}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

@@ -28,7 +28,9 @@ MAY_INCLUDE = {
     "src/pprof/sampler": [PUBLIC, "src/pprof/base", "src/pprof/handler", "src/pprof/labels",
                           "src/pprof/elf", "src/pprof/unwind", "src/pprof/profile"],
     "src/pprof/profiler": [PUBLIC, "src/pprof"],
+    "src/pyroscope": ["include/pyroscope", "include/pprof"],
     "include/pprof": [],
+    "include/pyroscope": ["include/pprof"],
     "include/otelpyroscope": ["pprof/trace_context.h", "pprof/labels.h", "pprof/export.h"],
 }
 # Where opentelemetry headers may be included at all; the bridge sees the API only.
@@ -52,7 +54,7 @@ def as_path(header):
     """Repository path of an included project header; None for headers of others."""
     if header.startswith(("src/", "tests/", "bench/", "examples/")):
         return header
-    if header.startswith(("pprof/", "otelpyroscope/")):
+    if header.startswith(("pprof/", "pyroscope/", "otelpyroscope/")):
         return "include/" + header
     return None
 
