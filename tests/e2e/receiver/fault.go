@@ -17,7 +17,7 @@ import (
 //
 //	status    Status with Body and Headers
 //	hang      no answer until the client goes away or Release is called
-//	slow      the ordinary answer, one byte every DelayMs
+//	slow      the ordinary answer, or 503 if nothing was taken, one byte every DelayMs
 //	reset     half an answer, then the connection is reset
 //	close     the connection is closed without an answer
 //	huge      an answer of Size bytes
@@ -182,8 +182,11 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request, body []byte, faul
 		}
 		hijack(w, "", 0, false)
 	case "slow":
+		if !fault.Accept {
+			answer.Code = http.StatusServiceUnavailable
+		}
 		hijack(w, rawAnswer(answer), time.Duration(fault.DelayMs)*time.Millisecond, false)
-		return http.StatusOK
+		return answer.Code
 	case "reset":
 		hijack(w, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Le", 0, true)
 	case "close":
@@ -235,7 +238,7 @@ func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	w.Write(answer.Body.Bytes())
 }
 
-// rawAnswer is the ordinary answer as bytes; an empty one when the profile was not taken.
+// rawAnswer is an answer as bytes.
 func rawAnswer(answer *httptest.ResponseRecorder) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "HTTP/1.1 %d Slow\r\nContent-Type: application/proto\r\nContent-Length: %d\r\n\r\n%s",
