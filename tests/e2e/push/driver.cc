@@ -17,6 +17,7 @@
 #include <pprof/log.h>
 #include <pprof/stats.h>
 #include <pyroscope/pyroscope.h>
+#include <pyroscope/stats.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -67,11 +68,11 @@ long StatusKib(const std::string& field) {
 
 class Driver {
  public:
-  // False: the program ends.
   json Do(const json& command);
   bool ended() const { return ended_; }
 
  private:
+  // Each answers one command.
   json Start(const json& config);
   json Work(const json& options);
   json Report();
@@ -139,6 +140,48 @@ json Driver::Work(const json& fields) {
   }
   work_.Start(options);
   return {{"ok", true}};
+}
+
+json ClientStats() {
+  const pyroscope::Stats s = pyroscope::ReadStats();
+  return {{"windows", s.windows},
+          {"windows_failed", s.windows_failed},
+          {"taken", s.profiles_taken},
+          {"accepted", s.profiles_accepted},
+          {"lost", s.profiles_lost},
+          {"unknown", s.profiles_unknown},
+          {"queued", s.profiles_queued},
+          {"lost_refused", s.profiles_lost_refused},
+          {"lost_given_up", s.profiles_lost_given_up},
+          {"lost_queue_full", s.profiles_lost_queue_full},
+          {"lost_unsent", s.profiles_lost_unsent},
+          {"samples_taken", s.samples_taken},
+          {"samples_accepted", s.samples_accepted},
+          {"samples_lost", s.samples_lost},
+          {"samples_unknown", s.samples_unknown},
+          {"attempts", s.attempts},
+          {"retries", s.retries},
+          {"queue_bytes", s.queue_bytes},
+          {"splits", s.splits},
+          {"span_names_merged", s.span_names_merged},
+          {"labels_dropped", s.labels_dropped}};
+}
+
+json Driver::Report() {
+  const push_driver::Latency latency = work_.latency();
+  json report = {{"ok", true},
+                 {"latency",
+                  {{"requests", latency.requests},
+                   {"worst_blocked_us", latency.worst_blocked_us},
+                   {"worst_wall_us", latency.worst_wall_us},
+                   {"blocked_over_10ms", latency.blocked_over_10ms}}},
+                 {"spans", work_.spans()},
+                 {"peak_kib", StatusKib("VmHWM")},
+                 {"threads", StatusKib("Threads")}};
+  report["client"] = ClientStats();
+  const std::lock_guard<std::mutex> lock(g_log_mutex);
+  report["log"] = g_log;
+  return report;
 }
 
 json Driver::Step(const json& command) {

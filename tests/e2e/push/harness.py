@@ -1,11 +1,14 @@
 """What the tests of the push client share: the stand-in server, the driver program, and the checks that hold
 whatever the server does."""
+import concurrent.futures
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -150,12 +153,19 @@ def lines(report, level=WARNING):
 
 
 def check_books(test, report, state):
-    """What holds whatever the server did: the client's counters tell the truth of what arrived."""
+    """What holds whatever the server did: the client's counters tell the truth of what arrived, by profiles and by
+    samples, and they add up."""
     client = report["client"]
-    taken, lost, unknown = client["taken"], client["lost"], client["unknown"]
     books = f"{client}, accepted {state['distinct']} distinct, {state['twins']} twins"
-    test.assertLessEqual(taken - lost - unknown, state["distinct"], books)
-    test.assertLessEqual(state["distinct"], taken - lost, books)
+    test.assertEqual(client["taken"], client["accepted"] + client["lost"] + client["unknown"] + client["queued"], books)
+    test.assertEqual(client["lost"], sum(client["lost_" + why] for why in ("refused", "given_up", "queue_full", "unsent")), books)
+    arrived = {profile["key"]: profile["samples"] for profile in state["accepted"]}
+    for taken, lost, unknown, accepted in ((client["taken"], client["lost"], client["unknown"], len(arrived)),
+                                           (client["samples_taken"], client["samples_lost"], client["samples_unknown"],
+                                            sum(arrived.values()))):
+        test.assertLessEqual(taken - lost - unknown, accepted, books)
+        test.assertLessEqual(accepted, taken - lost, books)
+    test.assertEqual(client["windows_failed"], 0)
     test.assertEqual(state["clashes"], 0, "profiles of one series with equal time_nanos: the server would drop one")
     test.assertEqual(state["complaints"], {})
 
@@ -174,3 +184,33 @@ def check_lines(test, report, secrets=()):
         test.assertLess(len(entry["line"]), 1000, entry["line"])
         for secret in secrets:
             test.assertNotIn(secret, entry["line"])
+
+
+PARALLEL = 8  # tests at a time: they mostly wait
+
+
+def all_tests(suite, wanted):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from all_tests(test, wanted)
+        elif not wanted or any(word in test.id() for word in wanted):
+            yield test
+
+
+def run_one(test):
+    result, began = unittest.TestResult(), time.monotonic()
+    test.run(result)
+    problems = [text for _, text in result.failures + result.errors]
+    print(f"{'FAILED' if problems else 'ok':6} {time.monotonic() - began:5.1f} s  {test.id()}", flush=True)
+    return [f"{test.id()}\n{text}" for text in problems]
+
+
+def main(arguments):
+    """RECEIVER DRIVER SHIM, then words of which a test's name must have one. Runs the tests several at a time."""
+    Tools.receiver, Tools.driver, Tools.shim = arguments[1:4]
+    tests = list(all_tests(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]), arguments[4:]))
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        problems = [text for texts in pool.map(run_one, tests) for text in texts]
+    print("\n".join(problems))
+    print(f"{len(tests) - len(problems)} passed, {len(problems)} failed")
+    sys.exit(1 if problems or not tests else 0)

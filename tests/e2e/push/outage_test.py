@@ -44,5 +44,4 @@ class Outage(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    harness.Tools.receiver, harness.Tools.driver, harness.Tools.shim = sys.argv[1:4]
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    harness.main(sys.argv)

@@ -141,9 +141,9 @@ void Work::Note(std::int64_t blocked_us, std::int64_t wall_us) {
   if (blocked_us > 10'000) ++latency_.blocked_over_10ms;
 }
 
-Latency Work::TakeLatency() {
+Latency Work::latency() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return std::exchange(latency_, Latency{});
+  return latency_;
 }
 
 }  // namespace push_driver

@@ -24,7 +24,7 @@ struct WorkOptions {
       0;  // each request has a label "request" of this many random digits
 };
 
-// Of the requests since the last reading.
+// Of all requests so far.
 struct Latency {
   std::uint64_t requests = 0;
   std::int64_t worst_blocked_us = 0;  // neither running nor waiting for a processor
@@ -38,7 +38,7 @@ class Work {
   ~Work() { Stop(); }
   void Start(WorkOptions options);
   void Stop();
-  Latency TakeLatency();
+  Latency latency();
   std::uint64_t spans() const { return next_name_; }  // begun so far
 
  private:

@@ -123,9 +123,7 @@ func (p *pusher) keep(labels []*typesv1.LabelPair, raw *pushv1.RawSample, messag
 	for _, text := range complaints(parsed, limits) {
 		p.complain(text)
 	}
-	if len(entry.samples) > 0 {
-		p.store.add(entry)
-	}
+	p.store.add(entry)
 	return nil
 }
 
