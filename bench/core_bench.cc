@@ -1,4 +1,4 @@
-// What the profiler itself costs: a label scope, one run of the signal handler on cold caches, the
+// What the profiler itself costs: one run of the signal handler on cold caches, the
 // CPU time of profiling a busy core, memory. Prints "name value unit budget reference" lines; times
 // are medians of many short segments.
 
@@ -61,18 +61,6 @@ double CostOf(F&& f) {
     differences.push_back((NowNs() - middle - (middle - start)) / kCalls);
   }
   return Median(differences);
-}
-
-void BenchLabels() {
-  const LabelSet set = Labels({{"vehicle", "bike"}, {"region", "eu"}});
-  const LabelSet inner = Labels({{"step", "sort"}});
-  Print("label_scope", CostOf([&] { LabelScope scope(set); }), "ns", "5", "Go:pprof.Do:110ns");
-  LabelScope outer(set);
-  Print("label_scope_nested", CostOf([&] { LabelScope scope(inner); }), "ns", "-", "-");
-  Print("labels_built_each_time", CostOf([&] {
-          LabelScope scope(Labels({{"k", "v"}}));
-        }),
-        "ns", "-", "-");
 }
 
 // --- The handler: called as the kernel would, inside a signal handler, 21 frames deep, between
@@ -208,6 +196,5 @@ void BenchMemory() {
 
 int main() {
   BenchMemory();  // first: the resident set has no history yet
-  BenchLabels();
   BenchBusyCore(BenchHandler());
 }

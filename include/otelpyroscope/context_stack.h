@@ -3,11 +3,12 @@
 //
 // At the end of a thread its labels are cleared first, then the contexts are released, because that
 // may end spans and so run any code. Contexts may also be attached later, by destructors that run
-// after ours: then there is a new stack with an end of its own. That is why the thread's hold is a
-// plain pointer and not an object with a destructor, which others could outlive.
+// after ours: then the stack is filled again and has another end. That is why it is a plain struct
+// and not an object with a destructor, which others could outlive.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -36,38 +37,34 @@ inline trace::Span* SpanIn(const context::ContextValue& value) noexcept {
   return span == nullptr ? nullptr : span->get();
 }
 
-struct AttachedContext {
+// Never across two cache lines.
+struct alignas(64) AttachedContext {
   context::Context context;            // keeps the span and so the published labels alive
   const ProfiledSpan* span = nullptr;  // the active span if it is ours
   pprof::TraceToken token = 0;         // 0: nothing was published
 };
 
-// Of one thread, used by that thread alone. Not async-signal-safe.
+// Of one thread, used by that thread alone. No destructor and constant-initialised, so that it can
+// lie in thread-local storage: Clear() frees. Not async-signal-safe.
 class ContextStack {
  public:
-  ContextStack() noexcept = default;
-  ContextStack(const ContextStack&) = delete;
-  ContextStack& operator=(const ContextStack&) = delete;
-  ~ContextStack() {
-    PopTo(0);
-    delete[] base_;
-  }
-
-  std::size_t size() const noexcept { return size_; }
+  std::size_t size() const noexcept { return static_cast<std::size_t>(end_ - base_); }
+  bool empty() const noexcept { return end_ == base_; }
   // 0 is the bottom.
   const AttachedContext& at(std::size_t position) const noexcept { return base_[position]; }
-  const AttachedContext& top() const noexcept { return base_[size_ - 1]; }
+  const AttachedContext& top() const noexcept { return end_[-1]; }
 
   // Without publishing. False without memory.
   bool Push(const context::Context& context) noexcept {
-    if (size_ == capacity_ && !Grow()) return false;
-    base_[size_++].context = context;
+    if (end_ == limit_ && !Grow()) return false;
+    end_->context = context;
+    ++end_;
     return true;
   }
 
   // Publishes for the context on top.
   void PublishTop() noexcept {
-    AttachedContext& entry = base_[size_ - 1];
+    AttachedContext& entry = end_[-1];
     const context::ContextValue value = entry.context.GetValue(trace::kSpanKey);
     const trace::Span* span = SpanIn(value);
     entry.span = AsOurs(span);
@@ -86,7 +83,7 @@ class ContextStack {
   // One above the topmost context that `key` (a Token or a Context) equals; 0: there is none.
   template <class Key>
   std::size_t Above(const Key& key) const noexcept {
-    for (std::size_t above = size_; above > 0; --above) {
+    for (std::size_t above = size(); above > 0; --above) {
       if (key == base_[above - 1].context) return above;
     }
     return 0;
@@ -94,83 +91,88 @@ class ContextStack {
 
   // Releasing a context may run code that attaches contexts: nothing of the stack is touched after.
   void PopTop() noexcept {
-    AttachedContext& entry = base_[--size_];
-    if (entry.token != 0) pprof::PopTraceContext(entry.token);
-    entry.token = 0;
+    AttachedContext& entry = *--end_;
+    TakeLabels(entry);
     entry.span = nullptr;
     const context::Context released(std::move(entry.context));
   }
   // All labels go first, from below, so that what is on top stays current until the last: no
   // context in between is published, and none while spans end.
-  void PopTo(std::size_t size) noexcept {
-    if (size_ == size + 1) return PopTop();
-    for (std::size_t i = size; i < size_; ++i) {
-      if (base_[i].token != 0) pprof::PopTraceContext(base_[i].token);
-      base_[i].token = 0;
-    }
-    while (size_ > size) PopTop();
+  void PopTo(std::size_t keep) noexcept {
+    if (size() == keep + 1) return PopTop();
+    for (std::size_t i = keep; i < size(); ++i) TakeLabels(base_[i]);
+    while (size() > keep) PopTop();
   }
 
-  // Takes all labels away and keeps the contexts.
-  void Unpublish() noexcept {
-    for (std::size_t above = size_; above > 0; --above) {
-      AttachedContext& entry = base_[above - 1];
-      if (entry.token != 0) pprof::PopTraceContext(entry.token);
-      entry.token = 0;
+  // All labels go, then all contexts, then the memory. What releasing them attaches meanwhile goes
+  // to a stack of its own, which stays.
+  void Clear() noexcept {
+    for (std::size_t above = size(); above > 0; --above) TakeLabels(base_[above - 1]);
+    const ContextStack old = *this;
+    *this = ContextStack();
+    for (std::size_t above = old.size(); above > 0; --above) {
+      old.base_[above - 1].context = context::Context();
     }
+    delete[] old.base_;
   }
 
  private:
+  static void TakeLabels(AttachedContext& entry) noexcept {
+    if (entry.token != 0) pprof::PopTraceContext(entry.token);
+    entry.token = 0;
+  }
+
   bool Grow() noexcept {
-    const std::size_t capacity = capacity_ == 0 ? 8 : 2 * capacity_;
+    const std::size_t used = size();
+    const std::size_t capacity = used == 0 ? 8 : 2 * used;
     auto* base = new (std::nothrow) AttachedContext[capacity];
     if (base == nullptr) return false;
-    for (std::size_t i = 0; i < size_; ++i) base[i] = std::move(base_[i]);
+    for (std::size_t i = 0; i < used; ++i) base[i] = std::move(base_[i]);
     delete[] base_;
     base_ = base;
-    capacity_ = capacity;
+    end_ = base + used;
+    limit_ = base + capacity;
     return true;
   }
 
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
   AttachedContext* base_ = nullptr;
+  AttachedContext* end_ = nullptr;
+  AttachedContext* limit_ = nullptr;
 };
 
 // What a thread has of us. No destructor, no dynamic initialization.
 struct ThreadContexts {
-  ContextStack* stack;
-  bool took_over;  // contexts that were attached before installation have moved to `stack`
+  ContextStack stack;
+  std::uint32_t asked;  // counts GetCurrent() of our storage
+  bool took_over;       // contexts that were attached before installation have moved to `stack`
+  bool will_end;        // EndThread is registered
 };
 
 OTELPYROSCOPE_SHARED inline ThreadContexts& ThisThread() noexcept {
-  static thread_local ThreadContexts contexts{nullptr, false};
+  static thread_local ThreadContexts contexts{};
   return contexts;
 }
 
-inline void EndThread(void* argument) noexcept {
-  auto* stack = static_cast<ContextStack*>(argument);
+inline void EndThread(void*) noexcept {
   ThreadContexts& thread = ThisThread();
-  if (thread.stack == stack) thread.stack = nullptr;
-  stack->Unpublish();
-  delete stack;
+  thread.will_end = false;
+  thread.stack.Clear();
 }
 
-// The calling thread's stack, made if there is none; nullptr without memory.
-inline ContextStack* StackOfThisThread(ThreadContexts& thread) noexcept {
-  if (thread.stack != nullptr) return thread.stack;
-  thread.stack = new (std::nothrow) ContextStack;
-  if (thread.stack != nullptr) {
-    // Where this fails the thread's contexts are never released.
-    __cxa_thread_atexit(&EndThread, thread.stack, reinterpret_cast<void*>(&EndThread));
-  }
-  return thread.stack;
+// Where this fails, without memory, the thread's contexts are never released.
+inline void RegisterEnd(ThreadContexts& thread) noexcept {
+  thread.will_end =
+      __cxa_thread_atexit(&EndThread, nullptr, reinterpret_cast<void*>(&EndThread)) == 0;
 }
 
-// Attaches on top and publishes. Without memory the context is not current.
+// Attaches on top and publishes. Without memory the context is not current, which is counted.
 inline void PushAndPublish(ThreadContexts& thread, const context::Context& context) noexcept {
-  ContextStack* stack = StackOfThisThread(thread);
-  if (stack != nullptr && stack->Push(context)) stack->PublishTop();
+  if (!thread.will_end) RegisterEnd(thread);
+  if (thread.stack.Push(context)) {
+    thread.stack.PublishTop();
+  } else {
+    pprof::CountDroppedLabels();
+  }
 }
 
 }  // namespace internal

@@ -31,30 +31,34 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
   explicit ReplacingStorage(context::RuntimeContextStorage* old) noexcept : old_(old) {}
 
   context::Context GetCurrent() noexcept override {
-    const ContextStack* stack = Stack();
-    return stack == nullptr || stack->size() == 0 ? context::Context() : stack->top().context;
+    ThreadContexts& thread = Thread();
+    ++thread.asked;
+    return thread.stack.empty() ? context::Context() : thread.stack.top().context;
   }
 
   nostd::unique_ptr<context::Token> Attach(const context::Context& context) noexcept override {
-    Stack();
-    PushAndPublish(ThisThread(), context);
+    PushAndPublish(Thread(), context);
     return CreateToken(context);
   }
 
   bool Detach(context::Token& token) noexcept override {
-    ContextStack* stack = Stack();
-    if (stack == nullptr || stack->size() == 0) return token == context::Context();
-    const std::size_t above = stack->Above(token);
+    ContextStack& stack = Thread().stack;
+    if (stack.empty()) return token == context::Context();
+    if (token == stack.top().context) {
+      stack.PopTop();
+      return true;
+    }
+    const std::size_t above = stack.Above(token);
     if (above == 0) return false;
-    stack->PopTo(above - 1);
+    stack.PopTo(above - 1);
     return true;
   }
 
  private:
-  ContextStack* Stack() noexcept {
+  ThreadContexts& Thread() noexcept {
     ThreadContexts& thread = ThisThread();
     if (!thread.took_over) TakeOver(thread);
-    return thread.stack;
+    return thread;
   }
 
   // Moves what this thread attached before the installation from the old stack to ours: otherwise a
@@ -67,6 +71,7 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
     while (TakeTop(&context) && found.Push(context)) {
     }
     for (std::size_t i = found.size(); i > 0; --i) PushAndPublish(thread, found.at(i - 1).context);
+    found.Clear();
   }
 
   // Takes the topmost context off the old stack; false when that is empty. GetCurrent() is empty
@@ -93,7 +98,10 @@ class OTELPYROSCOPE_SHARED DecoratingStorage final : public context::RuntimeCont
   // `*inner` must outlive this object.
   explicit DecoratingStorage(context::RuntimeContextStorage* inner) noexcept : inner_(inner) {}
 
-  context::Context GetCurrent() noexcept override { return inner_->GetCurrent(); }
+  context::Context GetCurrent() noexcept override {
+    ++ThisThread().asked;
+    return inner_->GetCurrent();
+  }
 
   nostd::unique_ptr<context::Token> Attach(const context::Context& context) noexcept override {
     nostd::unique_ptr<context::Token> token = inner_->Attach(context);
@@ -103,10 +111,8 @@ class OTELPYROSCOPE_SHARED DecoratingStorage final : public context::RuntimeCont
 
   bool Detach(context::Token& token) noexcept override {
     const bool detached = inner_->Detach(token);
-    ContextStack* stack = ThisThread().stack;
-    if (detached && stack != nullptr && stack->size() > 0 && token == stack->top().context) {
-      stack->PopTop();
-    }
+    ContextStack& stack = ThisThread().stack;
+    if (detached && !stack.empty() && token == stack.top().context) stack.PopTop();
     Sync();
     return detached;
   }
@@ -116,11 +122,11 @@ class OTELPYROSCOPE_SHARED DecoratingStorage final : public context::RuntimeCont
   void Sync() noexcept {
     const context::Context current = inner_->GetCurrent();
     ThreadContexts& thread = ThisThread();
-    ContextStack* stack = thread.stack;
-    if (stack != nullptr) {
-      if (stack->size() > 0 && stack->top().context == current) return;
-      stack->PopTo(stack->Above(current));
-      if (stack->size() > 0) return;
+    ContextStack& stack = thread.stack;
+    if (!stack.empty()) {
+      if (stack.top().context == current) return;
+      stack.PopTo(stack.Above(current));
+      if (!stack.empty()) return;
     }
     if (!(current == context::Context())) PushAndPublish(thread, current);
   }

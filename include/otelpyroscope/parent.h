@@ -36,12 +36,11 @@ inline const pprof::TraceContext* FindByIds(const trace::SpanContext& ids) noexc
   if (current != nullptr && (current->reserved[0] & kLocal) != 0 && HasIds(*current, ids)) {
     return current;
   }
-  const ContextStack* stack = ThisThread().stack;
-  if (stack == nullptr) return nullptr;
-  const std::size_t size = stack->size();
+  const ContextStack& stack = ThisThread().stack;
+  const std::size_t size = stack.size();
   const std::size_t bottom = size > kMaxSearched ? size - kMaxSearched : 0;
   for (std::size_t above = size; above > bottom; --above) {
-    const ProfiledSpan* span = stack->at(above - 1).span;
+    const ProfiledSpan* span = stack.at(above - 1).span;
     if (span != nullptr && HasIds(span->labels(), ids)) return &span->labels();
   }
   return nullptr;
@@ -65,27 +64,31 @@ inline Lookup ParentIn(const context::Context& context, context::ContextValue* h
   return {trace::IsRootSpan(context), nullptr};
 }
 
-inline const pprof::TraceContext* CurrentParent(context::ContextValue* holder) noexcept {
-  const ContextStack* stack = ThisThread().stack;
-  if (stack != nullptr && stack->size() > 0 && stack->top().span != nullptr &&
-      TheInstallation().decorating.load(std::memory_order_relaxed) == nullptr) {
-    return &stack->top().span->labels();
+inline const pprof::TraceContext* CurrentParent(bool asked_us,
+                                                context::ContextValue* holder) noexcept {
+  if (asked_us && TheInstallation().decorating.load(std::memory_order_relaxed) == nullptr) {
+    const ContextStack& stack = ThisThread().stack;
+    if (stack.empty()) return nullptr;
+    const ProfiledSpan* ours = stack.top().span;
+    return ours != nullptr ? &ours->labels() : ParentIn(stack.top().context, holder).labels;
   }
-  CheckStorage();
   return ParentIn(context::RuntimeContext::GetCurrent(), holder).labels;
 }
 
-// Good until the calling thread's next push, pop, attach or detach, and as long as `options` and
-// `*holder`. Not async-signal-safe.
-inline const pprof::TraceContext* FindParent(const trace::StartSpanOptions& options,
+// `asked_us`: whether the tracer inside asked our storage what is current when it started the span,
+// as the SDK does. Where it did not, ours may have been replaced, and that is looked into: to look
+// each time would cost as much as the rest of this. The result is good until the calling thread's
+// next push, pop, attach or detach, and as long as `options` and `*holder`. Not async-signal-safe.
+inline const pprof::TraceContext* FindParent(const trace::StartSpanOptions& options, bool asked_us,
                                              context::ContextValue* holder) noexcept {
+  if (!asked_us) CheckStorage();
   if (const auto* ids = nostd::get_if<trace::SpanContext>(&options.parent)) {
     if (ids->IsValid()) return FindByIds(*ids);
   } else if (const auto* context = nostd::get_if<context::Context>(&options.parent)) {
     const Lookup found = ParentIn(*context, holder);
     if (found.decided) return found.labels;
   }
-  return CurrentParent(holder);
+  return CurrentParent(asked_us, holder);
 }
 
 }  // namespace internal

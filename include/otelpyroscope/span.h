@@ -61,30 +61,27 @@ OTELPYROSCOPE_SHARED inline TableList& SpanTables() noexcept {
   return tables;
 }
 
-inline void SetProfileId(trace::Span& span, const pprof::TraceContext& context) noexcept {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  char hex[2 * sizeof(context.span_id)];
-  for (std::size_t i = 0; i < sizeof(context.span_id); ++i) {
-    hex[2 * i] = kDigits[context.span_id[i] >> 4];
-    hex[2 * i + 1] = kDigits[context.span_id[i] & 0xf];
-  }
+inline void SetProfileId(trace::Span& span, const trace::SpanId& id) noexcept {
+  char hex[2 * trace::SpanId::kSize];
+  id.ToLowerBase16(hex);
   span.SetAttribute("pyroscope.profile.id", nostd::string_view(hex, sizeof(hex)));
 }
 
 class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
  public:
-  // Takes over the references that `labels` holds.
-  ProfiledSpan(nostd::shared_ptr<trace::Span> inner, const SpanLabels& labels,
-               bool id_if_profiled) noexcept
-      : labels_(labels.context),
-        owns_name_(labels.owns_name),
-        id_at_end_(labels.owns_id && id_if_profiled && labels.context.id != nullptr),
-        inner_(std::move(inner)) {}
+  // `role.home` is kept by whoever owns this object's memory.
+  ProfiledSpan(nostd::shared_ptr<trace::Span>& inner, const trace::SpanContext& ids,
+               const SpanRole& role, const Options& options) noexcept
+      : labels_(DescribeSpan(ids, role, options)),
+        home_(role.home),
+        owns_name_(role.owns_name),
+        id_at_end_(role.tells && role.owns_id && role.home != nullptr),
+        inner_(inner.get()),
+        owner_(std::move(inner)) {}
 
   ~ProfiledSpan() override {
     BeforeEnd();  // the span inside ends itself when it goes
-    if (labels_.name != nullptr) labels_.name->Unref();
-    if (labels_.id != nullptr) labels_.id->Unref();
+    Release(labels_, home_);
   }
 
   // Lives as long as this object, never changes.
@@ -119,8 +116,8 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   }
   void UpdateName(nostd::string_view name) noexcept override {
     inner_->UpdateName(name);
-    if (!owns_name_ || labels_.name == nullptr || ended_.load(std::memory_order_relaxed)) return;
-    labels_.name->SetName(std::string_view(name.data(), name.size()));
+    if (!owns_name_ || home_ == nullptr || ended_.load(std::memory_order_relaxed)) return;
+    home_->SetName(std::string_view(name.data(), name.size()));
   }
   void End(const trace::EndSpanOptions& options) noexcept override {
     BeforeEnd();
@@ -130,16 +127,20 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   bool IsRecording() const noexcept override { return inner_->IsRecording(); }
 
  private:
+  // Two threads may end a span at once: both then set the same attribute, which is no harm.
   void BeforeEnd() noexcept {
-    if (ended_.exchange(true, std::memory_order_relaxed)) return;
-    if (id_at_end_ && labels_.id->sampled()) SetProfileId(*inner_, labels_);
+    if (ended_.load(std::memory_order_relaxed)) return;
+    ended_.store(true, std::memory_order_relaxed);
+    if (id_at_end_ && home_->sampled()) SetProfileId(*inner_, trace::SpanId(labels_.span_id));
   }
 
   const pprof::TraceContext labels_;
+  pprof::SpanState* const home_;
   const bool owns_name_;
   const bool id_at_end_;
   std::atomic<bool> ended_{false};
-  nostd::shared_ptr<trace::Span> inner_;
+  trace::Span* const inner_;  // `owner_`'s, whose get() is a virtual call
+  const nostd::shared_ptr<trace::Span> owner_;
 };
 
 // The span as ours, or nullptr. Any thread. Not async-signal-safe.
@@ -150,7 +151,8 @@ inline const ProfiledSpan* AsOurs(const trace::Span* span) noexcept {
 
 // Makes spans of this copy of the code known. Not async-signal-safe.
 inline void RegisterSpanTable() noexcept {
-  const ProfiledSpan probe(nostd::shared_ptr<trace::Span>(), SpanLabels(), false);
+  nostd::shared_ptr<trace::Span> none;
+  const ProfiledSpan probe(none, trace::SpanContext::GetInvalid(), SpanRole(), Options());
   SpanTables().Add(VirtualTable(&probe));
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -34,13 +35,16 @@ inline void SetIds(const trace::SpanContext& from, pprof::TraceContext& to) noex
   to.trace_flags = from.trace_flags().flags();
 }
 
+inline bool InTrace(const pprof::TraceContext& context, const trace::SpanContext& ids) noexcept {
+  return std::memcmp(context.trace_id, ids.trace_id().Id().data(), sizeof(context.trace_id)) == 0;
+}
 inline bool SameTrace(const pprof::TraceContext& a, const pprof::TraceContext& b) noexcept {
   return std::memcmp(a.trace_id, b.trace_id, sizeof(a.trace_id)) == 0;
 }
 
 inline bool HasIds(const pprof::TraceContext& context, const trace::SpanContext& ids) noexcept {
   return std::memcmp(context.span_id, ids.span_id().Id().data(), sizeof(context.span_id)) == 0 &&
-         std::memcmp(context.trace_id, ids.trace_id().Id().data(), sizeof(context.trace_id)) == 0;
+         InTrace(context, ids);
 }
 
 // Both are needed: a dropped child may inherit the sampled flag (before 1.24), and a span that is
@@ -61,66 +65,79 @@ inline std::uint8_t AllowedLabels(const Options& options) noexcept {
       (options.trace_id_label ? pprof::kTraceIdLabel : 0));
 }
 
-// A finished record, and what its span must do later.
-struct SpanLabels {
-  pprof::TraceContext context{};  // holds a reference to `name` and one to `id`, where not null
-  bool owns_name = false;         // a new name of the span is a new name in the labels
-  bool owns_id = false;           // the span is sampled and its id is a label: it has a profile
+// What a new span is among the spans around it.
+struct SpanRole {
+  const pprof::TraceContext* parent = nullptr;  // of the parent in this process and trace
+  pprof::SpanState* home = nullptr;             // this span's own, one reference; may be nullptr
+  bool sampled = false;
+  bool own_id = true;      // the span's own id is its label, not the root's
+  bool owns_id = false;    // and it is sampled: it has a profile
+  bool owns_name = false;  // a new name of the span is a new name in the labels
+  bool tells = false;      // an attribute depends on whether a sample carried the id
 };
+
+// `parent`: the labels of the parent if that is a span of this process, else nullptr. A parent of
+// another trace is none. Any thread. Not async-signal-safe.
+inline SpanRole RoleOf(const trace::Span& span, const trace::SpanContext& ids,
+                       const pprof::TraceContext* parent, const Options& options) noexcept {
+  SpanRole role;
+  if (parent != nullptr && InTrace(*parent, ids)) role.parent = parent;
+  const bool root = role.parent == nullptr;
+  role.sampled = IsSampled(span, ids);
+  role.own_id = root || options.span_id_label_scope == Scope::kAllSpans;
+  role.owns_id = role.own_id && role.sampled && options.span_id_label_scope != Scope::kNone;
+  role.owns_name = root ? options.span_name_label_scope != Scope::kNone
+                        : options.span_name_label_scope == Scope::kAllSpans;
+  role.tells = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
+  return role;
+}
+
+// Makes the state that the span needs for itself, with `room` bytes for the caller. Without memory
+// there is none: then the name is missing.
+inline void MakeHome(std::string_view name, std::size_t room, SpanRole& role) noexcept {
+  if (!role.owns_name && !(role.owns_id && role.tells)) return;
+  role.home = pprof::SpanState::Create(name, room);
+  if (role.home == nullptr) pprof::CountDroppedLabels();
+}
 
 inline pprof::SpanState* WithReference(pprof::SpanState* state) noexcept {
   if (state != nullptr) state->Ref();
   return state;
 }
 
-inline void SetName(std::string_view name, const pprof::TraceContext* parent,
-                    const Options& options, SpanLabels& labels) noexcept {
-  if (options.span_name_label_scope == Scope::kNone) return;
-  labels.owns_name = parent == nullptr || options.span_name_label_scope == Scope::kAllSpans;
-  labels.context.name =
-      labels.owns_name ? pprof::SpanState::Create(name) : WithReference(parent->name);
-}
-
-// Who is told when a sample carries the id: needed only where an attribute depends on it.
-inline void SetIdOwner(std::string_view name, const pprof::TraceContext* parent, bool own_id,
-                       SpanLabels& labels) noexcept {
-  if (!own_id) {
-    labels.context.id = WithReference(parent->id);
-  } else if (labels.owns_id) {
-    labels.context.id =
-        labels.owns_name ? WithReference(labels.context.name) : pprof::SpanState::Create(name);
-  }
-}
-
-// `parent`: the labels of the parent if that is a span of this process, else nullptr. A parent of
-// another trace is none. Any thread. Not async-signal-safe.
-inline SpanLabels DescribeSpan(const trace::Span& span, const trace::SpanContext& ids,
-                               std::string_view name, const pprof::TraceContext* parent,
-                               const Options& options) noexcept {
-  SpanLabels labels;
-  pprof::TraceContext& context = labels.context;
+// The finished record. Holds a reference to `name` and one to `id`, but not to `role.home`.
+inline pprof::TraceContext DescribeSpan(const trace::SpanContext& ids, const SpanRole& role,
+                                        const Options& options) noexcept {
+  pprof::TraceContext context{};
   SetIds(ids, context);
-  if (parent != nullptr && !SameTrace(*parent, context)) parent = nullptr;
-  const bool all_ids = options.span_id_label_scope == Scope::kAllSpans;
-  const bool all_names = options.span_name_label_scope == Scope::kAllSpans;
-  context.reserved[0] =
-      static_cast<std::uint8_t>(kLocal | (all_ids ? kOwnIds : 0) | (all_names ? kOwnNames : 0));
-
-  const bool own_id = parent == nullptr || all_ids;
-  std::memcpy(context.label_span_id, own_id ? context.span_id : parent->label_span_id,
+  const pprof::TraceContext* const parent = role.parent;
+  context.reserved[0] = static_cast<std::uint8_t>(
+      kLocal | (options.span_id_label_scope == Scope::kAllSpans ? kOwnIds : 0) |
+      (options.span_name_label_scope == Scope::kAllSpans ? kOwnNames : 0));
+  std::memcpy(context.label_span_id,
+              role.own_id ? ids.span_id().Id().data() : parent->label_span_id,
               sizeof(context.label_span_id));
   // A span that is not sampled still runs under its sampled root, whose profile includes it.
-  const bool sampled = IsSampled(span, ids);
-  const std::uint8_t outer = own_id ? std::uint8_t{0} : parent->labels;
+  const std::uint8_t outer = role.own_id ? std::uint8_t{0} : parent->labels;
   context.labels =
-      sampled ? AllowedLabels(options) : static_cast<std::uint8_t>(outer & AllowedLabels(options));
-  labels.owns_id = own_id && sampled && options.span_id_label_scope != Scope::kNone;
-
-  SetName(name, parent, options, labels);
-  if (options.profile_id_attribute == ProfileIdAttribute::kIfProfiled) {
-    SetIdOwner(name, parent, own_id, labels);
+      static_cast<std::uint8_t>(AllowedLabels(options) & (role.sampled ? 0xff : outer));
+  if (role.owns_name) {
+    context.name = role.home;
+  } else if (parent != nullptr && options.span_name_label_scope != Scope::kNone) {
+    context.name = WithReference(parent->name);
   }
-  return labels;
+  if (role.tells && !role.own_id) {
+    context.id = WithReference(parent->id);
+  } else if (role.tells && role.owns_id) {
+    context.id = role.home;
+  }
+  return context;
+}
+
+// Gives back what DescribeSpan took.
+inline void Release(const pprof::TraceContext& context, const pprof::SpanState* home) noexcept {
+  if (context.name != nullptr && context.name != home) context.name->Unref();
+  if (context.id != nullptr && context.id != home) context.id->Unref();
 }
 
 // Labels of a span that is not ours, on the calling thread, over what is current there. Under a

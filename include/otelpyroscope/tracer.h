@@ -10,6 +10,8 @@
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/trace/tracer.h>
 
+#include <otelpyroscope/context_stack.h>
+#include <otelpyroscope/make_shared.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/options.h>
 #include <otelpyroscope/parent.h>
@@ -20,24 +22,29 @@ namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
-// Returns `span` itself when it is null or has no valid ids: attaching that means no labels. Not
+// Returns `span` itself when it is null or has no valid ids (attaching that means no labels), and
+// without memory (it is then labelled as a span that is not ours). `asked_us`: see FindParent. Not
 // async-signal-safe.
-inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span> span,
-                                               std::string_view name,
+inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& span,
+                                               std::string_view name, bool asked_us,
                                                const trace::StartSpanOptions& start,
                                                const Options& options) noexcept {
-  if (span.get() == nullptr) return span;
-  SpanLabels labels;
-  {
-    const trace::SpanContext ids = span->GetContext();
-    if (!ids.IsValid()) return span;
-    context::ContextValue holder;
-    labels = DescribeSpan(*span, ids, name, FindParent(start, &holder), options);
+  trace::Span* const inner = span.get();
+  if (inner == nullptr) return std::move(span);
+  const trace::SpanContext ids = inner->GetContext();
+  if (!ids.IsValid()) return std::move(span);
+  context::ContextValue holder;
+  SpanRole role = RoleOf(*inner, ids, FindParent(start, asked_us, &holder), options);
+  MakeHome(name, kRoomFor<ProfiledSpan>, role);
+  std::shared_ptr<ProfiledSpan> wrapped =
+      role.home != nullptr ? MakeSharedIn<ProfiledSpan>(*role.home, span, ids, role, options)
+                           : MakeShared<ProfiledSpan>(span, ids, role, options);
+  if (role.owns_id && !role.tells) SetProfileId(*inner, ids.span_id());
+  if (wrapped == nullptr) {
+    pprof::CountDroppedLabels();
+    return std::move(span);
   }
-  const bool if_profiled = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
-  if (labels.owns_id && !if_profiled) SetProfileId(*span, labels.context);
-  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(
-      std::make_shared<ProfiledSpan>(std::move(span), labels, if_profiled)));
+  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
 }
 
 class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
@@ -49,8 +56,11 @@ class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
       nostd::string_view name, const common::KeyValueIterable& attributes,
       const trace::SpanContextKeyValueIterable& links,
       const trace::StartSpanOptions& options) noexcept override {
-    return WrapSpan(inner_->StartSpan(name, attributes, links, options),
-                    std::string_view(name.data(), name.size()), options, options_);
+    const ThreadContexts& thread = ThisThread();
+    const std::uint32_t asked = thread.asked;
+    nostd::shared_ptr<trace::Span> span = inner_->StartSpan(name, attributes, links, options);
+    return WrapSpan(span, std::string_view(name.data(), name.size()), thread.asked != asked,
+                    options, options_);
   }
 
 #if OPENTELEMETRY_ABI_VERSION_NO == 1

@@ -9,11 +9,13 @@
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/trace/tracer_provider.h>
 
+#include <otelpyroscope/make_shared.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/options.h>
 #include <otelpyroscope/span.h>
 #include <otelpyroscope/span_labels.h>
 #include <otelpyroscope/tracer.h>
+#include <pprof/trace_context.h>
 
 namespace otelpyroscope {
 inline namespace v1 {
@@ -44,8 +46,11 @@ class OTELPYROSCOPE_SHARED ProfiledTracerProvider final : public trace::TracerPr
  private:
   nostd::shared_ptr<trace::Tracer> Wrap(nostd::shared_ptr<trace::Tracer> tracer) const noexcept {
     if (tracer.get() == nullptr) return tracer;
-    return nostd::shared_ptr<trace::Tracer>(std::shared_ptr<trace::Tracer>(
-        std::make_shared<ProfiledTracer>(std::move(tracer), options_)));
+    std::shared_ptr<trace::Tracer> wrapped =
+        MakeShared<ProfiledTracer>(std::move(tracer), options_);
+    if (wrapped != nullptr) return nostd::shared_ptr<trace::Tracer>(std::move(wrapped));
+    pprof::CountDroppedLabels();
+    return tracer;
   }
 
   const nostd::shared_ptr<trace::TracerProvider> inner_;
@@ -63,12 +68,17 @@ inline const ProfiledTracerProvider* AsOurs(const trace::TracerProvider* provide
   return static_cast<const ProfiledTracerProvider*>(provider);
 }
 
-// A provider that is ours already gives up what it holds. Not async-signal-safe.
+// A provider that is ours already gives up what it holds. Without memory `provider` itself. Not
+// async-signal-safe.
 inline nostd::shared_ptr<trace::TracerProvider> WrapProvider(
     const nostd::shared_ptr<trace::TracerProvider>& provider, const Options& options) noexcept {
   const ProfiledTracerProvider* ours = AsOurs(provider.get());
-  auto wrapper =
-      std::make_shared<ProfiledTracerProvider>(ours == nullptr ? provider : ours->inner(), options);
+  std::shared_ptr<ProfiledTracerProvider> wrapper =
+      MakeShared<ProfiledTracerProvider>(ours == nullptr ? provider : ours->inner(), options);
+  if (wrapper == nullptr) {
+    pprof::CountDroppedLabels();
+    return provider;
+  }
   ProviderTables().Add(VirtualTable(wrapper.get()));
   LabelsOfOtherSpans().store(AllowedLabels(options), std::memory_order_relaxed);
   return nostd::shared_ptr<trace::TracerProvider>(

@@ -56,7 +56,8 @@ struct Stats {
   std::uint64_t timers_reaped = 0;  // of threads that had ended
 
   // Labels.
-  std::uint64_t labels_dropped = 0;  // reserved keys, empty keys, or beyond the size of a label set
+  std::uint64_t labels_dropped = 0;  // reserved or empty keys, beyond the size of a label set, or
+                                     // without memory: a label, a set, a span's labels
   std::uint64_t scopes_misplaced =
       0;  // LabelScope or SpanGuard destroyed on another thread: no effect there
   std::uint64_t context_storage_lost =

@@ -37,8 +37,9 @@ struct SpanName {
 // but for the handler's two accesses.
 class PPROF_EXPORT SpanState {
  public:
-  // One reference, held by the caller. nullptr when there is no memory.
-  static SpanState* Create(std::string_view name) noexcept;
+  // One reference, held by the caller. nullptr when there is no memory. `room`: bytes that the
+  // caller wants for itself in the same allocation, freed with this object.
+  static SpanState* Create(std::string_view name, std::size_t room = 0) noexcept;
   SpanState(const SpanState&) = delete;
   SpanState& operator=(const SpanState&) = delete;
 
@@ -46,6 +47,9 @@ class PPROF_EXPORT SpanState {
   void Unref() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) Free();
   }
+
+  // The caller's bytes, aligned for any type.
+  void* room() noexcept;
 
   // Seen by the samples of every thread from now on. Without memory the old name stays.
   void SetName(std::string_view name) noexcept;
@@ -95,8 +99,13 @@ static_assert(offsetof(TraceContext, trace_flags) == 25 &&
 static_assert(offsetof(TraceContext, labels) == 28 && sizeof(TraceContext) == 56,
               "shared with the compiled library");
 
-// Names one push. 0: nothing was pushed (no memory for the thread's record); popping it does
-// nothing.
+inline void* SpanState::room() noexcept {
+  static_assert(sizeof(SpanState) % alignof(std::max_align_t) == 0, "aligned for any type");
+  return this + 1;
+}
+
+// Names one push. 0: nothing was pushed (no memory, or too many threads; counted in
+// Stats::labels_dropped); popping it does nothing.
 using TraceToken = std::uint64_t;
 
 // Makes `*context` the trace context of the calling thread; nullptr: samples carry no trace labels.
@@ -121,7 +130,9 @@ PPROF_EXPORT void AbandonTraceContext(TraceToken token) noexcept;
 // pop. Never registers.
 PPROF_EXPORT const TraceContext* CurrentTraceContext() noexcept;
 
-// For a bridge: counts Stats::scopes_misplaced and Stats::context_storage_lost.
+// For a bridge: counts Stats::labels_dropped (a push that returns 0 counts itself),
+// Stats::scopes_misplaced and Stats::context_storage_lost.
+PPROF_EXPORT void CountDroppedLabels() noexcept;
 PPROF_EXPORT void CountMisplacedScope() noexcept;
 PPROF_EXPORT void CountLostContextStorage() noexcept;
 // For a bridge: one line through the log handler. `once` names the kind of problem: a static string

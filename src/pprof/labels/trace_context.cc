@@ -47,12 +47,21 @@ void FreeCopy(const TraceContext* context) noexcept {
   delete context;
 }
 
+// Without memory the labels are missing.
+TraceToken NotPushed() noexcept {
+  CountDroppedLabels();
+  return 0;
+}
+
 TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
-  if (thread == nullptr) return 0;
+  if (thread == nullptr) return NotPushed();
   labels::CheckAbandoned(*thread);
   TraceLayer* layer = thread->trace_layers.Push();
-  if (layer == nullptr) return 0;  // no memory: the labels are missing
+  if (layer == nullptr) {
+    Publish(*thread, nullptr);  // until the next push or pop: those below are not current
+    return NotPushed();
+  }
   const TraceToken token = ++thread->record->last_token;
   layer->context = context;
   layer->token = token;
@@ -77,12 +86,15 @@ bool PopInner(ThreadState& thread, TraceToken token) noexcept {
 
 }  // namespace
 
-SpanState* SpanState::Create(std::string_view name) noexcept {
-  // One allocation holds the object and its first name.
-  void* memory = std::malloc(sizeof(SpanState) + sizeof(SpanName) + CutSize(name));
+SpanState* SpanState::Create(std::string_view name, std::size_t room) noexcept {
+  // One allocation holds the object, the caller's room and the first name.
+  constexpr std::size_t kAlign = alignof(std::max_align_t);
+  room = (room + kAlign - 1) / kAlign * kAlign;
+  void* memory = std::malloc(sizeof(SpanState) + room + sizeof(SpanName) + CutSize(name));
   if (memory == nullptr) return nullptr;
   auto* state = new (memory) SpanState();
-  state->name_.store(NewName(name, state + 1), std::memory_order_release);
+  SpanName* first = NewName(name, static_cast<char*>(state->room()) + room);
+  state->name_.store(first, std::memory_order_release);
   return state;
 }
 
@@ -104,6 +116,7 @@ void SpanState::Free() noexcept {
     std::free(const_cast<SpanName*>(name));
     name = older;
   }
+  this->~SpanState();
   std::free(this);
 }
 
@@ -113,7 +126,10 @@ TraceToken PushTraceContext(const TraceContext* context) noexcept {
 
 TraceToken PushTraceContextCopy(const TraceContext& context) noexcept {
   auto* copy = new (std::nothrow) TraceContext(context);
-  if (copy == nullptr) return 0;
+  if (copy == nullptr) {
+    CountDroppedLabels();
+    return PushLayer(nullptr, false);
+  }
   if (copy->name != nullptr) copy->name->Ref();
   if (copy->id != nullptr) copy->id->Ref();
   const TraceToken token = PushLayer(copy, true);
@@ -143,6 +159,10 @@ void AbandonTraceContext(TraceToken token) noexcept {
   if (token == 0) return;
   labels::Abandon(token);
   CountMisplacedScope();
+}
+
+void CountDroppedLabels() noexcept {
+  labels::g_label_counters.labels_dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
 void CountMisplacedScope() noexcept {
