@@ -1,6 +1,6 @@
 # What `cmake --install` puts where: the libraries, the headers of include/ and nothing else of the
-# source, the CMake package `otel-profiling-cpp` with the components pprof, otelpyroscope and, where it
-# was built, pyroscope, and a pkg-config file for each. Included once, after the targets exist.
+# source, the CMake package `otel-profiling-cpp` with the components pprof, otelpyroscope and, where they
+# were built, pyroscope and pprof_http, and a pkg-config file for each. Included once, after the targets exist.
 include(CMakePackageConfigHelpers)
 
 get_target_property(OTELPROF_LIBRARY_TYPE otelprof_pprof TYPE)
@@ -14,6 +14,11 @@ if(TARGET otelprof_pyroscope)
   install(TARGETS otelprof_pyroscope EXPORT otel-profiling-cpp-pyroscope)
   list(APPEND components pyroscope)
   list(APPEND pc_files otel-profiling-pyroscope)
+endif()
+if(TARGET otelprof_pprof_http)
+  install(TARGETS otelprof_pprof_http EXPORT otel-profiling-cpp-pprof_http)
+  list(APPEND components pprof_http)
+  list(APPEND pc_files otel-profiling-pprof-http)
 endif()
 foreach(component IN LISTS components)
   install(EXPORT otel-profiling-cpp-${component} NAMESPACE otel-profiling-cpp::
@@ -29,15 +34,18 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/otel-profiling-cppConf
 write_basic_package_version_file(${generated}/otel-profiling-cppConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)  # before 1.0 a minor version may change the API
 install(FILES ${generated}/otel-profiling-cppConfig.cmake ${generated}/otel-profiling-cppConfigVersion.cmake
-  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofElfutils.cmake DESTINATION ${package_dir})
+  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofElfutils.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofHttplib.cmake
+  DESTINATION ${package_dir})
 
 # pkg-config. A static archive needs its libraries on every link line, a shared object does not.
 if(OTELPROF_LIBRARY_TYPE STREQUAL "STATIC_LIBRARY")
   set(OTELPROF_PC_REQUIRES "Requires")
   set(OTELPROF_PC_LIBCURL ", libcurl")
+  set(OTELPROF_PC_HTTPLIB ", cpp-httplib")
 else()
   set(OTELPROF_PC_REQUIRES "Requires.private")
   set(OTELPROF_PC_LIBCURL "\nRequires.private: libcurl")
+  set(OTELPROF_PC_HTTPLIB "\nRequires.private: cpp-httplib")
 endif()
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
   set(OTELPROF_PC_PREFIX ${CMAKE_INSTALL_PREFIX})

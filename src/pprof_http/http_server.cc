@@ -35,6 +35,8 @@ HttpServer::HttpServer(Answer answer) : answer_(std::move(answer)) {
   });
 }
 
+void HttpServer::WidenBacklog() noexcept { ::listen(svr_sock_, SOMAXCONN); }
+
 bool HttpServer::Register(socket_t socket) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return !stopping_.load() && open_.insert(socket).second;

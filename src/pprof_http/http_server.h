@@ -20,6 +20,9 @@ class HttpServer final : public httplib::Server {
                                     httplib::Response&)>;
   explicit HttpServer(Answer answer);
 
+  // cpp-httplib lets five clients wait to be accepted; a sixth is held up for a second. REQUIRES:
+  // bound.
+  void WidenBacklog() noexcept;
   // Ends all connections. Any thread.
   void Interrupt() noexcept;
 

@@ -54,6 +54,7 @@ class Server::Impl {
     } else if (!server_.bind_to_port(address_.host, address_.port)) {
       return CannotListen();
     }
+    server_.WidenBacklog();
     text_ = FormatAddress(address_);
     return StartThread();
   }

@@ -85,7 +85,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t unseen_carry_ns_ = 0;
   std::int64_t exits_ = 0;  // registered threads that ended since the last comparison
   std::vector<Owed> owed_;
-  Owed overflow_ = {};  // what there was no memory for
+  Owed overflow_ = {};            // what there was no memory for
   std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
   TaskDirectory tasks_;           // used by the collector alone
   std::atomic<std::uint32_t> armed_{0};
