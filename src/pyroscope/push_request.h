@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/pyroscope/labels.h"
+#include "src/pyroscope/series_labels.h"
 
 namespace pyroscope::internal {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "src/pyroscope/clock.h"
-#include "src/pyroscope/labels.h"
+#include "src/pyroscope/series_labels.h"
 #include "src/pyroscope/settings.h"
 #include "src/pyroscope/uploader.h"
 

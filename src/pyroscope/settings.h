@@ -12,7 +12,7 @@
 #include "src/pyroscope/endpoint.h"
 #include "src/pyroscope/environment.h"
 #include "src/pyroscope/headers.h"
-#include "src/pyroscope/labels.h"
+#include "src/pyroscope/series_labels.h"
 
 namespace pyroscope::internal {
 

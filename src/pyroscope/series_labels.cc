@@ -1,4 +1,4 @@
-#include "src/pyroscope/labels.h"
+#include "src/pyroscope/series_labels.h"
 
 #include <algorithm>
 #include <cstddef>
