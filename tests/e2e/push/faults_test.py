@@ -5,6 +5,7 @@ what the counters say, one line says what is wrong, and it goes on by itself onc
   faults_test.py RECEIVER DRIVER SHIM
 """
 import base64
+import os
 import re
 import sys
 import unittest
@@ -34,6 +35,8 @@ RETRIED = {
     "503 without a body": (status(503), ["503"]),
     "502 with HTML": (status(502, HTML, **{"Content-Type": "text/html"}), ["502"]),
     "408": (status(408), ["408"]),
+    "HTML from a proxy": (status(200, HTML, **{"Content-Type": "text/html"}), ["text/html"]),
+    "another content type": (status(200, "hello", **{"Content-Type": "text/plain"}), ["text/plain"]),
     "reset": ({"mode": "reset"}, []),
     "reset after the profile was taken": ({"mode": "reset", "accept": True}, []),
     "closed": ({"mode": "close"}, []),
@@ -51,9 +54,15 @@ DROPPED = {
     "422": (status(422, "unprocessable"), ["422", "unprocessable"]),
     "501": (status(501, '{"code":"unimplemented"}', **{"Content-Type": "application/json"}), ["501"]),
     "redirect": ({"mode": "redirect"}, ["307"]),
-    "HTML from a proxy": (status(200, HTML, **{"Content-Type": "text/html"}), ["text/html"]),
-    "another content type": (status(200, "hello", **{"Content-Type": "text/plain"}), ["text/plain"]),
 }
+
+
+def failures(report):
+    return [line for line in harness.lines(report) if " again, " not in line]
+
+
+def recoveries(report):
+    return [line for line in harness.lines(report) if "accepted again" in line]
 
 
 class Scenario:
@@ -107,14 +116,12 @@ class Faults(unittest.TestCase):
         return [request for request in state["requests"] if request["fault"] != "none"]
 
     def one_line(self, report, words):
-        """One warning for the fault, with the words, and one line of recovery."""
-        said = harness.lines(report)
-        self.assertEqual(len(said), 1, said)
+        """One line for the fault, with the words, and one of recovery."""
+        failed, healed = failures(report), recoveries(report)
+        self.assertEqual((len(failed), len(healed)), (1, 1), failed + healed)
         for word in words:
-            self.assertIn(word, said[0])
-        self.assertLess(len(said[0]), 600)
-        healed = [entry for entry in report["log"] if entry["level"] == harness.INFO and "again" in entry["line"]]
-        self.assertEqual(len(healed), 1, report["log"])
+            self.assertIn(word, failed[0])
+        self.assertLess(len(failed[0]), 700)
 
     def check_retried(self, fault, words):
         """What passes is tried again, and nothing is lost."""
@@ -149,21 +156,31 @@ class Faults(unittest.TestCase):
             scenario.receiver.faults(status(503))
             scenario.start()
             scenario.driver.work()
-            wait_for("five attempts", lambda: len(self.hits(scenario.receiver.state())) >= 5, 60)
+            wait_for("24 windows", lambda: scenario.driver.report()["client"]["taken"] >= 24, 40)
             at = [request["at_ms"] for request in self.hits(scenario.receiver.state())]
-            gaps = [later - earlier for earlier, later in zip(at, at[1:])]
-            self.assertGreater(gaps[3], 2 * gaps[0], gaps)
+            # Doubling from a second, with jitter: 12 s have room for about five.
+            self.assertLess(len(at), 13, at)
+            self.assertGreater(len(at), 1)
 
+    @unittest.skipUnless(os.environ.get("OTELPROF_LONG"), "takes the retries of a profile, up to two minutes")
     def test_a_500_for_the_same_bytes_has_an_end(self):
         with Scenario() as scenario:
-            scenario.receiver.faults({**status(500, "gzip reset"), "count": 1000})
+            scenario.receiver.faults(status(500, "gzip reset"))
             scenario.start()
             scenario.driver.work()
-            wait_for("a profile that was given up", lambda: scenario.driver.report()["client"]["lost_given_up"] > 0, 90)
+            wait_for("one window", lambda: scenario.driver.report()["client"]["taken"] >= 1)
+            scenario.driver.do("idle")
+            given_up = lambda: scenario.driver.report()["client"]["queued"] == 0
+            wait_for("the end of all tries", given_up, 300)
+            requests = len(scenario.receiver.state()["requests"])
             scenario.receiver.faults()
-            wait_for("the next one", scenario.accepted)
+            scenario.driver.work()
+            wait_for("the next one", scenario.accepted, 90)
             self.assertTrue(scenario.driver.stop(10000)["ok"])
-            harness.check_books(self, scenario.driver.report(), scenario.receiver.state())
+            report = scenario.driver.report()
+            harness.check_books(self, report, scenario.receiver.state())
+            self.assertGreater(report["client"]["lost_given_up"] + report["client"]["unknown"], 0)
+            self.assertLess(requests, 40)
 
     def test_down_at_the_start(self):
         with Scenario() as scenario:
@@ -211,11 +228,18 @@ class Faults(unittest.TestCase):
             self.assertEqual(state["distinct"], report["client"]["taken"])
             self.assertEqual(state["twins"], 0)
 
+    def check_huge(self, code, lines):
+        with Scenario() as scenario:
+            report, state = self.hit(scenario, {"mode": "huge", "accept": True, "status": code, "size": 100_000_000})
+            self.assertEqual(len(failures(report)), lines, report["log"])
+            # The rest is not even read: what was written is the buffers of two sockets.
+            self.assertLess(max(request["sent"] for request in self.hits(state)), 16 << 20)
+
     def test_an_answer_of_100_mb_is_not_kept(self):
-        for code in (200, 503):
-            with Scenario() as scenario:
-                report, _ = self.hit(scenario, {"mode": "huge", "accept": True, "status": code, "size": 100_000_000})
-                self.assertEqual(len(harness.lines(report)), 1, report["log"])
+        self.check_huge(200, 0)  # its head said that the profile was taken
+
+    def test_an_error_of_100_mb_is_not_kept(self):
+        self.check_huge(503, 1)
 
     def test_a_server_that_hangs_does_not_hold_stop_up(self):
         with Scenario() as scenario:

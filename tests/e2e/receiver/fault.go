@@ -50,6 +50,7 @@ type Seen struct {
 	Fault    string `json:"fault"`
 	Status   int    `json:"status"` // 0: none was sent
 	Bytes    int64  `json:"bytes"`
+	Sent     int    `json:"sent"` // of a huge answer
 	Type     string `json:"content_type"`
 	Encoding string `json:"content_encoding"`
 	Auth     string `json:"authorization"`
@@ -152,6 +153,9 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		seen.Status = f.serve(w, r, body, fault, release)
 	}
+	if fault.Mode == "huge" {
+		seen.Sent = huge(w, fault)
+	}
 	seen.TookMs = time.Since(start).Milliseconds()
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -173,8 +177,8 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request, body []byte, faul
 		return answer.Code
 	case "status", "redirect":
 		return f.status(w, r, fault)
-	case "huge":
-		return huge(w, fault)
+	case "huge": // written by the caller, which counts
+		return max(fault.Status, http.StatusOK)
 	case "hang":
 		select {
 		case <-release:
@@ -214,20 +218,18 @@ func (f *faulty) status(w http.ResponseWriter, r *http.Request, fault Fault) int
 	return status
 }
 
+// huge tells how many bytes went out before the client hung up.
 func huge(w http.ResponseWriter, fault Fault) int {
-	status := fault.Status
-	if status == 0 {
-		status = http.StatusOK
-	}
 	w.Header().Set("Content-Type", "application/proto")
-	w.WriteHeader(status)
+	w.WriteHeader(max(fault.Status, http.StatusOK))
 	chunk := bytes.Repeat([]byte("x"), 1<<16)
-	for sent := 0; sent < fault.Size; sent += len(chunk) {
+	sent := 0
+	for ; sent < fault.Size; sent += len(chunk) {
 		if _, err := w.Write(chunk); err != nil {
 			break
 		}
 	}
-	return status
+	return sent
 }
 
 func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
