@@ -145,6 +145,7 @@ struct ThreadContexts {
   ContextStack stack;
   std::uint32_t asked;  // counts GetCurrent() of our storage
   bool took_over;       // contexts that were attached before installation have moved to `stack`
+  bool in_old;          // the storage before ours is being asked
   bool will_end;        // EndThread is registered
 };
 

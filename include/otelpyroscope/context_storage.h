@@ -42,14 +42,14 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
   }
 
   bool Detach(context::Token& token) noexcept override {
-    ContextStack& stack = Thread().stack;
-    if (stack.empty()) return token == context::Context();
-    if (token == stack.top().context) {
+    ThreadContexts& thread = Thread();
+    ContextStack& stack = thread.stack;
+    if (!stack.empty() && token == stack.top().context) {
       stack.PopTop();
       return true;
     }
     const std::size_t above = stack.Above(token);
-    if (above == 0) return false;
+    if (above == 0) return DetachFromOld(thread, token);
     stack.PopTo(above - 1);
     return true;
   }
@@ -61,30 +61,46 @@ class OTELPYROSCOPE_SHARED ReplacingStorage final : public context::RuntimeConte
     return thread;
   }
 
-  // Moves what this thread attached before the installation from the old stack to ours: otherwise a
-  // detach that is not forwarded would leave its span current for ever. The tokens made here detach
-  // from this storage when they go, which finds nothing yet.
+  // What a thread attached before the installation lies below what it attaches later: otherwise a
+  // detach would leave its span current for ever. Contexts on top of the old stack move to ours,
+  // down to the first empty one; that and all below stay where they are until they are detached,
+  // because the old storage looks the same with an empty context on top and with nothing at all.
+  // Attaching a marker would tell, but may write to freed memory: this may be the destructor of a
+  // thread_local object that runs after the old stack's own.
   void TakeOver(ThreadContexts& thread) noexcept {
     thread.took_over = true;
+    thread.in_old = true;
     ContextStack found;  // top first
-    context::Context context;
-    while (TakeTop(&context) && found.Push(context)) {
+    for (;;) {
+      const context::Context top = old_->GetCurrent();
+      if (top == context::Context() || !found.Push(top)) break;
+      const nostd::unique_ptr<context::Token> token = CreateToken(top);
+      if (!old_->Detach(*token)) break;
     }
+    thread.in_old = false;
     for (std::size_t i = found.size(); i > 0; --i) PushAndPublish(thread, found.at(i - 1).context);
     found.Clear();
   }
 
-  // Takes the topmost context off the old stack; false when that is empty. GetCurrent() is empty
-  // both for an empty stack and for an empty context on top. Under a marker that lies on top,
-  // detaching an empty context tells them apart: it fails unless one is in the stack, and else
-  // takes the marker away with it.
-  bool TakeTop(context::Context* taken) noexcept {
-    *taken = old_->GetCurrent();
-    const nostd::unique_ptr<context::Token> top = CreateToken(*taken);
-    if (!(*taken == context::Context())) return old_->Detach(*top);
+  bool DetachFromOld(ThreadContexts& thread, context::Token& token) noexcept {
+    // A token that was made to ask the old storage detaches once more when it goes.
+    if (thread.in_old) return false;
+    thread.in_old = true;
+    const bool none_of_ours = thread.stack.empty();
+    const bool detached =
+        none_of_ours || !(token == context::Context()) ? old_->Detach(token) : DetachEmpty(token);
+    thread.in_old = false;
+    if (!detached) return false;
+    thread.stack.PopTo(0);
+    TakeOver(thread);
+    return true;
+  }
+
+  // To detach an empty context always succeeds on an empty old stack, but not under a marker.
+  bool DetachEmpty(context::Token& token) noexcept {
     const context::Context marker("otelpyroscope", true);
     const nostd::unique_ptr<context::Token> on_top = old_->Attach(marker);
-    if (old_->Detach(*top)) return true;
+    if (old_->Detach(token)) return true;  // the marker as well
     old_->Detach(*on_top);
     return false;
   }

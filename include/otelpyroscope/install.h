@@ -11,15 +11,19 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include <opentelemetry/context/context.h>
 #include <opentelemetry/context/runtime_context.h>
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/nostd/unique_ptr.h>
 
+#include <otelpyroscope/context_stack.h>
 #include <otelpyroscope/context_storage.h>
+#include <otelpyroscope/make_shared.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/span.h>
 #include <pprof/trace_context.h>
@@ -28,12 +32,19 @@ namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
+// References to the storage before and to ours, never given back.
+struct KeptStorages {
+  nostd::shared_ptr<const context::RuntimeContextStorage> old;
+  nostd::shared_ptr<context::RuntimeContextStorage> ours;
+};
+
 struct Installation {
   std::atomic<bool> begun;
+  std::atomic<KeptStorages*> kept;
   std::atomic<const context::RuntimeContextStorage*> storage;  // ours, nullptr before
   std::atomic<DecoratingStorage*> decorating;                  // the same object if it is one
   std::atomic<const context::RuntimeContextStorage*> checked;  // came after us and was dealt with
-  const void* kept[2];  // references to the storage before and to ours, never given back
+  std::atomic<const context::RuntimeContextStorage*> lost_to;  // the same if it does not use ours
 };
 
 OTELPYROSCOPE_SHARED inline Installation& TheInstallation() noexcept {
@@ -61,19 +72,25 @@ inline bool AttachReachesLabels() noexcept {
   return reached;
 }
 
-// A storage that came after ours may forward to it, then nothing is lost.
+// A storage that came after ours may forward to it, then nothing is lost. Otherwise what the
+// calling thread attached to ours is current no more, and will never be detached: its labels go.
 inline void CheckStorage() noexcept {
   Installation& installation = TheInstallation();
   const context::RuntimeContextStorage* ours = installation.storage.load(std::memory_order_acquire);
   const context::RuntimeContextStorage* now = InstalledStorage();
   if (ours == nullptr || now == ours) return;
-  if (installation.checked.exchange(now, std::memory_order_relaxed) == now) return;
-  if (AttachReachesLabels()) return;
-  pprof::CountLostContextStorage();
-  pprof::LogWarningOnce("otelpyroscope: storage",
-                        "otelpyroscope: the OpenTelemetry context storage was replaced after "
-                        "NewTracerProvider, so spans no longer label samples; set your storage "
-                        "before wrapping the provider");
+  if (installation.checked.exchange(now, std::memory_order_relaxed) != now) {
+    const bool lost = !AttachReachesLabels();
+    installation.lost_to.store(lost ? now : nullptr, std::memory_order_relaxed);
+    if (lost) {
+      pprof::CountLostContextStorage();
+      pprof::LogWarningOnce("otelpyroscope: storage",
+                            "otelpyroscope: the OpenTelemetry context storage was replaced after "
+                            "NewTracerProvider, so spans no longer label samples; set your storage "
+                            "before wrapping the provider");
+    }
+  }
+  if (installation.lost_to.load(std::memory_order_relaxed) == now) ThisThread().stack.Clear();
 }
 
 // True for the API's own thread-local storage, from whichever shared object it comes: with hidden
@@ -97,17 +114,35 @@ inline bool IsDefaultStorage(const context::RuntimeContextStorage* storage) noex
          name.substr(name.size() - kEnd.size()) == kEnd;
 }
 
-inline context::RuntimeContextStorage* MakeStorage(context::RuntimeContextStorage* old) noexcept {
-  if (IsDefaultStorage(old)) return new (std::nothrow) ReplacingStorage(old);
-  auto* storage = new (std::nothrow) DecoratingStorage(old);
-  TheInstallation().decorating.store(storage, std::memory_order_release);
+// nullptr without memory.
+inline std::shared_ptr<context::RuntimeContextStorage> MakeStorage(
+    context::RuntimeContextStorage* old) noexcept {
+  if (IsDefaultStorage(old)) return MakeShared<ReplacingStorage>(old);
+  std::shared_ptr<DecoratingStorage> storage = MakeShared<DecoratingStorage>(old);
+  TheInstallation().decorating.store(storage.get(), std::memory_order_release);
   return storage;
 }
 
-// Without memory nullptr.
-template <class T>
-const void* KeepForEver(const nostd::shared_ptr<T>& storage) noexcept {
-  return new (std::nothrow) nostd::shared_ptr<T>(storage);
+// False without memory.
+inline bool InstallNow() noexcept {
+  Installation& installation = TheInstallation();
+  auto* kept = new (std::nothrow) KeptStorages;
+  if (kept == nullptr) return false;
+  kept->old = context::RuntimeContext::GetConstRuntimeContextStorage();
+  // The API gives it out as const for keeping it alive only; the object itself is not.
+  std::shared_ptr<context::RuntimeContextStorage> storage =
+      MakeStorage(const_cast<context::RuntimeContextStorage*>(kept->old.get()));
+  if (storage == nullptr) {
+    delete kept;
+    return false;
+  }
+  kept->ours = nostd::shared_ptr<context::RuntimeContextStorage>(std::move(storage));
+  installation.kept.store(kept, std::memory_order_relaxed);
+  installation.storage.store(kept->ours.get(), std::memory_order_release);
+  context::RuntimeContext::SetRuntimeContextStorage(kept->ours);
+  kept->ours->GetCurrent();  // takes over what this thread has attached already
+  if (DecoratingStorage* decorating = installation.decorating.load()) decorating->Sync();
+  return true;
 }
 
 }  // namespace internal
@@ -130,22 +165,10 @@ OTELPYROSCOPE_SHARED inline bool InstallContextStorage() noexcept {
     internal::CheckStorage();
     return ContextStorageInstalled();
   }
-  const auto old = context::RuntimeContext::GetConstRuntimeContextStorage();
-  // The API gives it out as const for keeping it alive only; the object itself is not.
-  context::RuntimeContextStorage* storage =
-      internal::MakeStorage(const_cast<context::RuntimeContextStorage*>(old.get()));
-  if (storage == nullptr) {
-    installation.begun.store(false);
-    return false;
-  }
-  const nostd::shared_ptr<context::RuntimeContextStorage> ours(storage);
-  installation.kept[0] = internal::KeepForEver(old);
-  installation.kept[1] = internal::KeepForEver(ours);
-  installation.storage.store(storage, std::memory_order_release);
-  context::RuntimeContext::SetRuntimeContextStorage(ours);
-  storage->GetCurrent();  // takes over what this thread has attached already
-  if (internal::DecoratingStorage* decorating = installation.decorating.load()) decorating->Sync();
-  return true;
+  if (internal::InstallNow()) return true;
+  installation.begun.store(false);
+  pprof::CountDroppedLabels();
+  return false;
 }
 
 // For a storage of the application's own that makes another context current without Attach or

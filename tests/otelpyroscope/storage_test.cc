@@ -1,8 +1,5 @@
 // The context storage in the life of a process: installation, threads and their ends, fork, and
 // storages that are not ours. One process a test where the installation itself is tested.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -12,25 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/otelpyroscope/fresh_process.h"
 #include "tests/otelpyroscope/traced_program.h"
 
 namespace otelpyroscope_test {
 namespace {
-
-// Runs `test` in a fork child, where nothing is installed yet; exit code 0 means passed. What
-// failed is printed by the child.
-template <class F>
-void InFreshProcess(F test) {
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    test();
-    std::exit(testing::Test::HasFailure() ? 1 : 0);  // with static destruction and leak check
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
-}
 
 // A storage as an application might write: one current context a thread, and a switch that goes
 // around Attach and Detach.
@@ -115,20 +98,6 @@ TEST(Storage, WrappingAgainInstallsNothingAgain) {
     const auto again = otelpyroscope::NewTracerProvider(program.wrapped);
     EXPECT_EQ(context::RuntimeContext::GetConstRuntimeContextStorage(), before);
     EXPECT_EQ(otelpyroscope::Unwrap(again).get(), program.provider.get());
-  });
-}
-
-TEST(Storage, ReplacedAfterUsIsLeftAlone) {
-  InFreshProcess([] {
-    Program program;
-    auto* theirs = new SwitchingStorage;
-    SetStorage(theirs);
-    EXPECT_FALSE(otelpyroscope::ContextStorageInstalled());
-    EXPECT_FALSE(otelpyroscope::InstallContextStorage());
-    const Span root = program.Start("root");
-    const trace::Scope scope(root);
-    EXPECT_TRUE(Unlabelled());
-    EXPECT_EQ(context::RuntimeContext::GetConstRuntimeContextStorage().get(), theirs);
   });
 }
 

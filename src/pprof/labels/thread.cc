@@ -122,6 +122,7 @@ ThreadState* RegisterThread() noexcept {
       return nullptr;
     }
     state->record = record;
+    state->tokens_before = record->last_token;
     record->stack_low.store(stack.low, std::memory_order_relaxed);
     record->stack_high.store(stack.high, std::memory_order_relaxed);
     record->registered = true;

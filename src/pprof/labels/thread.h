@@ -19,7 +19,8 @@ namespace pprof::labels {
 struct TraceLayer {
   const TraceContext* context;  // nullptr: no trace labels
   TraceToken token;
-  bool owned;  // made by PushTraceContextCopy
+  bool owned;             // made by PushTraceContextCopy
+  std::uint32_t covered;  // pushes right above it that found no memory: then it is not current
 };
 
 // One LabelScope.
@@ -45,6 +46,7 @@ struct ThreadState {
 
   handler::ThreadRecord* record = nullptr;
   LayerStack<TraceLayer> trace_layers;
+  TraceToken tokens_before = 0;  // the record's last token when this thread took it
   LayerStack<LabelLayer> label_layers;
   MergeSlot merges[kMergeSlots];
   std::uint32_t abandoned_seen = 0;  // value of g_abandoned when this thread last looked

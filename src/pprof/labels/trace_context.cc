@@ -37,7 +37,9 @@ void Publish(ThreadState& thread, const TraceContext* context) noexcept {
 }
 
 void PublishTop(ThreadState& thread) noexcept {
-  Publish(thread, thread.trace_layers.empty() ? nullptr : thread.trace_layers.back().context);
+  const auto& layers = thread.trace_layers;
+  const bool none = layers.empty() || layers.back().covered > 0;
+  Publish(thread, none ? nullptr : layers.back().context);
 }
 
 void FreeCopy(const TraceContext* context) noexcept {
@@ -47,36 +49,56 @@ void FreeCopy(const TraceContext* context) noexcept {
   delete context;
 }
 
-// Without memory the labels are missing.
-TraceToken NotPushed() noexcept {
+// A push without memory for its layer: no labels until it is popped, those below are not current.
+TraceToken PushUnseen(ThreadState& thread) noexcept {
   CountDroppedLabels();
-  return 0;
+  if (thread.trace_layers.empty()) return 0;  // nothing to cover
+  ++thread.trace_layers.back().covered;
+  Publish(thread, nullptr);
+  return ++thread.record->last_token;
 }
 
+// Takes an owned context over, also when there is no layer for it.
 TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
-  if (thread == nullptr) return NotPushed();
+  if (thread == nullptr) {
+    CountDroppedLabels();
+    if (owned) FreeCopy(context);
+    return 0;
+  }
   labels::CheckAbandoned(*thread);
   TraceLayer* layer = thread->trace_layers.Push();
   if (layer == nullptr) {
-    Publish(*thread, nullptr);  // until the next push or pop: those below are not current
-    return NotPushed();
+    if (owned) FreeCopy(context);
+    return PushUnseen(*thread);
   }
   const TraceToken token = ++thread->record->last_token;
   layer->context = context;
   layer->token = token;
   layer->owned = owned;
+  layer->covered = 0;
   Publish(*thread, context);
   return token;
+}
+
+// What is pushed without memory stands, by its token, above the layer that it covers.
+bool PopUnseen(ThreadState& thread, TraceToken token, TraceLayer& below) noexcept {
+  if (token <= thread.tokens_before || token > thread.record->last_token) return false;
+  if (below.covered == 0) return false;
+  --below.covered;
+  PublishTop(thread);
+  return true;
 }
 
 // From the middle of the stack: rare, so it may be slow.
 bool PopInner(ThreadState& thread, TraceToken token) noexcept {
   auto& layers = thread.trace_layers;
   for (std::size_t i = layers.size(); i-- > 0;) {
+    if (layers[i].token < token) return PopUnseen(thread, token, layers[i]);
     if (layers[i].token != token) continue;
     const TraceLayer gone = layers[i];
     layers.Erase(i);
+    if (i > 0) layers[i - 1].covered += gone.covered;
     PublishTop(thread);
     if (gone.owned) FreeCopy(gone.context);
     return true;
@@ -102,7 +124,7 @@ void SpanState::SetName(std::string_view name) noexcept {
   const SpanName* old = name_.load(std::memory_order_acquire);
   if (std::string_view(old->text, old->size) == name.substr(0, CutSize(name))) return;
   void* memory = std::malloc(sizeof(SpanName) + CutSize(name));
-  if (memory == nullptr) return;
+  if (memory == nullptr) return CountDroppedLabels();
   SpanName* fresh = NewName(name, memory);
   do {
     fresh->older = old;
@@ -132,16 +154,15 @@ TraceToken PushTraceContextCopy(const TraceContext& context) noexcept {
   }
   if (copy->name != nullptr) copy->name->Ref();
   if (copy->id != nullptr) copy->id->Ref();
-  const TraceToken token = PushLayer(copy, true);
-  if (token == 0) FreeCopy(copy);
-  return token;
+  return PushLayer(copy, true);
 }
 
 bool PopTraceContext(TraceToken token) noexcept {
   ThreadState* thread = labels::t_state;
   if (thread == nullptr || token == 0) return false;
   auto& layers = thread->trace_layers;
-  if (layers.empty() || layers.back().token != token || layers.back().owned) {
+  if (layers.empty() || layers.back().token != token || layers.back().owned ||
+      layers.back().covered > 0) {
     return PopInner(*thread, token);
   }
   layers.Pop();
