@@ -90,12 +90,14 @@ class DwarfFile {
     const AttributeSpec* spec = loaded_.abbreviations.specs(*die.abbreviation);
     for (std::uint32_t i = 0; i < die.abbreviation->count; ++i, ++spec) {
       FormValue value;
-      if (!ReadForm(&reader, spec->form, spec->implicit, loaded_.header, loaded_.bytes.data(),
-                    &value))
+      if (spec->width > 0 && spec->width <= 8)
+        value = {spec->form, reader.Fixed(static_cast<std::size_t>(spec->width))};
+      else if (!ReadForm(&reader, spec->form, spec->implicit, loaded_.header, loaded_.bytes.data(),
+                         &value))
         return false;
       if (!visit(spec->name, value)) break;
     }
-    return true;
+    return reader.ok();
   }
   FormValue Attribute(const Die& die, unsigned name) const;
   Extent ExtentOf(const Die& die) const;

@@ -17,10 +17,12 @@ constexpr std::uint32_t kNoFunction = ~std::uint32_t{0};
 class Reader {
  public:
   Reader(DwarfFile* main, DwarfFile* alt, const std::vector<std::uint64_t>& addresses,
-         MemoryBudget* budget, StringTable* texts, std::vector<std::vector<Frame>>* frames)
+         const std::vector<bool>& padding, MemoryBudget* budget, StringTable* texts,
+         std::vector<std::vector<Frame>>* frames)
       : main_(main),
         names_(main, alt, budget),
         addresses_(addresses),
+        padding_(padding),
         budget_(budget),
         texts_(texts),
         frames_(frames) {}
@@ -29,8 +31,12 @@ class Reader {
     Die unit;
     if (main_->work()->exhausted() || !main_->Load(wanted.unit, &unit)) return;
     std::vector<std::uint64_t> addresses;
-    for (const std::size_t index : wanted.indices) addresses.push_back(addresses_[index]);
-    const std::vector<Chain> chains = WalkUnit(main_, unit, addresses);
+    std::vector<bool> padding;
+    for (const std::size_t index : wanted.indices) {
+      addresses.push_back(addresses_[index]);
+      padding.push_back(padding_[index]);
+    }
+    const std::vector<Chain> chains = WalkUnit(main_, unit, addresses, padding);
     const std::vector<LineRow> rows = ReadLines(unit, addresses);
     path_ids_.clear();
     for (std::size_t i = 0; i < chains.size(); ++i)
@@ -95,6 +101,7 @@ class Reader {
   DwarfFile* main_;
   FunctionNames names_;
   const std::vector<std::uint64_t>& addresses_;
+  const std::vector<bool>& padding_;
   MemoryBudget* budget_;
   StringTable* texts_;
   std::vector<std::vector<Frame>>* frames_;
@@ -105,15 +112,15 @@ class Reader {
 }  // namespace
 
 DwarfResult ReadDwarf(const DebugFiles& files, const std::vector<std::uint64_t>& addresses,
-                      MemoryBudget* budget, WorkBudget* work, StringTable* texts,
-                      std::vector<std::vector<Frame>>* frames) {
+                      const std::vector<bool>& padding, MemoryBudget* budget, WorkBudget* work,
+                      StringTable* texts, std::vector<std::vector<Frame>>* frames) {
   const ElfFile* elf = files.dwarf();
   if (elf == nullptr) return DwarfResult::kNone;
   DwarfFile main, alt;
   DwarfFile* used_alt = nullptr;
   if (files.alt != nullptr && alt.Open(*files.alt, nullptr, true, budget, work)) used_alt = &alt;
   if (!budget->exceeded() && main.Open(*elf, used_alt, false, budget, work)) {
-    Reader reader(&main, used_alt, addresses, budget, texts, frames);
+    Reader reader(&main, used_alt, addresses, padding, budget, texts, frames);
     for (const UnitAddresses& unit : main.Assign(addresses)) reader.ReadUnit(unit);
     reader.Finish();
     if (!budget->exceeded()) return work->exhausted() ? DwarfResult::kDamaged : DwarfResult::kRead;

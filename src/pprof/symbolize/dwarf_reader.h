@@ -16,10 +16,11 @@ namespace pprof::symbolize {
 enum class DwarfResult { kRead, kNone, kDamaged, kOverBudget };
 
 // Fills `frames` (parallel to `addresses`: sorted, unique, as in the file), innermost first; what
-// no unit covers stays empty. Texts are numbers in `texts`. Only mangled names: demangling comes
-// last, once a name. Not async-signal-safe. May throw std::bad_alloc only.
+// no unit covers stays empty. `padding`: which of them lie in no function, by the symbol table.
+// Texts are numbers in `texts`. Only mangled names: demangling comes last, once a name. Not
+// async-signal-safe. May throw std::bad_alloc only.
 DwarfResult ReadDwarf(const DebugFiles& files, const std::vector<std::uint64_t>& addresses,
-                      MemoryBudget* budget, WorkBudget* work, StringTable* texts,
-                      std::vector<std::vector<Frame>>* frames);
+                      const std::vector<bool>& padding, MemoryBudget* budget, WorkBudget* work,
+                      StringTable* texts, std::vector<std::vector<Frame>>* frames);
 
 }  // namespace pprof::symbolize

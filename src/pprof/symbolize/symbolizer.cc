@@ -66,6 +66,16 @@ void Symbolizer::State::Count(const std::string& key, std::uint64_t* counter) {
 
 namespace {
 
+// Addresses between functions: without a symbol although there is a table of all symbols.
+std::vector<bool> Padding(const DebugFiles& files, const std::vector<std::string>& names) {
+  std::vector<bool> padding(names.size());
+  bool has_symbols = false;
+  for (const ElfFile* file : {files.main.get(), files.debug.get()})
+    has_symbols |= file != nullptr && file->FindType(SHT_SYMTAB) != nullptr;
+  for (std::size_t i = 0; i < names.size(); ++i) padding[i] = has_symbols && names[i].empty();
+  return padding;
+}
+
 // The symbol table knows the outermost function better: clones have their suffix only there.
 void SetOutermostNames(const std::vector<std::string>& names, StringTable* texts,
                        std::vector<std::vector<Frame>>* frames) {
@@ -108,7 +118,8 @@ std::vector<std::vector<Frame>> Symbolizer::State::Resolve(
   }
   std::vector<std::string> names(addresses.size());
   FindNames(files, addresses, &work, &names);
-  const DwarfResult result = ReadDwarf(files, addresses, &budget, &work, texts, &frames);
+  const DwarfResult result =
+      ReadDwarf(files, addresses, Padding(files, names), &budget, &work, texts, &frames);
   if (result == DwarfResult::kDamaged || work.exhausted()) Count(key, &stats.modules_unreadable);
   if (result == DwarfResult::kOverBudget) Count(key, &stats.over_memory_cap);
   SetOutermostNames(names, texts, &frames);

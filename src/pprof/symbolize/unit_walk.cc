@@ -45,8 +45,11 @@ class Walker {
     while (depth_ > 0 && file_->work()->Step() && Visit(&reader)) {
     }
   }
-  bool complete() const {
-    return std::none_of(chains_.begin(), chains_.end(), [](const Chain& c) { return c.empty(); });
+  bool Misses(const std::vector<bool>& padding) const {
+    for (std::size_t i = 0; i < chains_.size(); ++i) {
+      if (chains_[i].empty() && !padding[i]) return true;
+    }
+    return false;
   }
   std::vector<Chain> TakeChains() { return std::move(chains_); }
 
@@ -114,10 +117,11 @@ class Walker {
 }  // namespace
 
 std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
-                            const std::vector<std::uint64_t>& addresses) {
+                            const std::vector<std::uint64_t>& addresses,
+                            const std::vector<bool>& padding) {
   Walker walker(file, addresses);
   walker.Run(unit, false);
-  if (!walker.complete()) walker.Run(unit, true);
+  if (walker.Misses(padding)) walker.Run(unit, true);
   return walker.TakeChains();
 }
 

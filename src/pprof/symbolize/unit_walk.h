@@ -20,8 +20,10 @@ struct ChainEntry {
 using Chain = std::vector<ChainEntry>;
 
 // One chain for each of the sorted addresses, from the loaded unit of `file` whose own DIE is
-// `unit`. Not async-signal-safe. One thread at a time.
+// `unit`. `padding`: which of them are known to lie in no function; only where others find none is
+// the whole unit searched. Not async-signal-safe. One thread at a time.
 std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
-                            const std::vector<std::uint64_t>& addresses);
+                            const std::vector<std::uint64_t>& addresses,
+                            const std::vector<bool>& padding);
 
 }  // namespace pprof::symbolize
