@@ -57,6 +57,7 @@ bool ParseUnitHeader(ByteReader reader, std::uint64_t at, std::uint64_t section_
   return true;
 }
 
+// long: a table of the standard
 int FormWidth(unsigned form, const UnitHeader& unit) {
   switch (form) {
     case DW_FORM_flag_present:
@@ -104,27 +105,11 @@ int FormWidth(unsigned form, const UnitHeader& unit) {
   }
 }
 
-bool ReadForm(ByteReader* reader, unsigned form, std::int64_t implicit, const UnitHeader& unit,
-              const std::uint8_t* begin, FormValue* value) {
-  for (unsigned i = 0; form == DW_FORM_indirect && i < kMaxIndirections; ++i)
-    form = static_cast<unsigned>(std::min<std::uint64_t>(reader->Uleb(), 0xffff));
-  value->form = static_cast<std::uint16_t>(form);
-  value->number = 0;
-  const int width = FormWidth(form, unit);
-  if (width > 0 && width <= 8) {
-    value->number = reader->Fixed(static_cast<std::size_t>(width));
-    return reader->ok();
-  }
-  switch (form) {
-    case DW_FORM_flag_present:
-      value->number = 1;
-      break;
-    case DW_FORM_implicit_const:
-      value->number = static_cast<std::uint64_t>(implicit);
-      break;
-    case DW_FORM_data16:
-      reader->Skip(16);
-      break;
+namespace {
+
+// A form whose own bytes say how long it is.
+bool ReadVarying(ByteReader* reader, const std::uint8_t* begin, FormValue* value) {
+  switch (value->form) {
     case DW_FORM_udata:
     case DW_FORM_ref_udata:
     case DW_FORM_strx:
@@ -158,6 +143,25 @@ bool ReadForm(ByteReader* reader, unsigned form, std::int64_t implicit, const Un
     default:
       return false;
   }
+  return reader->ok();
+}
+
+}  // namespace
+
+bool ReadForm(ByteReader* reader, unsigned form, std::int64_t implicit, const UnitHeader& unit,
+              const std::uint8_t* begin, FormValue* value) {
+  for (unsigned i = 0; form == DW_FORM_indirect && i < kMaxIndirections; ++i)
+    form = static_cast<unsigned>(std::min<std::uint64_t>(reader->Uleb(), 0xffff));
+  value->form = static_cast<std::uint16_t>(form);
+  value->number = 0;
+  const int width = FormWidth(form, unit);
+  if (width < 0) return ReadVarying(reader, begin, value);
+  if (width <= 8)
+    value->number = reader->Fixed(static_cast<std::size_t>(width));
+  else
+    reader->Skip(static_cast<std::uint64_t>(width));
+  if (form == DW_FORM_flag_present) value->number = 1;
+  if (form == DW_FORM_implicit_const) value->number = static_cast<std::uint64_t>(implicit);
   return reader->ok();
 }
 

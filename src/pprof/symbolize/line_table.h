@@ -1,5 +1,6 @@
 // One line-number program, streamed past the sorted addresses of a unit: nothing but the answers
-// and the file names is kept. Used by DwarfReader. Format: DWARF 5 section 6.2, DWARF 2 to 4 section 6.2.
+// and the file names is kept. Used by DwarfReader. Format: DWARF 5 section 6.2, DWARF 2 to 4
+// section 6.2.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on disk,
-// never the network; a file whose build id differs from the loaded module's gives no names.
+// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on
+// disk, never the network; a file whose build id differs from the loaded module's gives no names.
 #pragma once
 
 #include <cstddef>
