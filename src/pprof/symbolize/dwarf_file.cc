@@ -17,10 +17,23 @@ constexpr std::size_t kSmallChange = 1u << 20;
 
 bool DwarfFile::Open(const ElfFile& file, DwarfFile* alt, bool is_alt, MemoryBudget* budget,
                      WorkBudget* work) {
-  elf_ = &file;
   alt_ = alt;
   is_alt_ = is_alt;
   work_ = work;
+  return OpenSections(file, "", budget);
+}
+
+bool DwarfFile::OpenSplit(const ElfFile& file, DwarfFile* skeleton, std::uint64_t id,
+                          MemoryBudget* budget, Die* die) {
+  skeleton_ = skeleton;
+  work_ = skeleton->work_;
+  if (!OpenSections(file, ".dwo", budget) || !Load(0, die)) return false;
+  const FormValue own_id = Attribute(*die, DW_AT_GNU_dwo_id);
+  return (own_id ? own_id.number : loaded_.header.dwo_id) == id;
+}
+
+bool DwarfFile::OpenSections(const ElfFile& file, const char* suffix, MemoryBudget* budget) {
+  elf_ = &file;
   const std::pair<SectionData*, const char*> wanted[] = {{&info_, "info"},
                                                          {&abbrev_, "abbrev"},
                                                          {&address_, "addr"},
@@ -30,9 +43,9 @@ bool DwarfFile::Open(const ElfFile& file, DwarfFile* alt, bool is_alt, MemoryBud
                                                          {&line_strings_, "line_str"},
                                                          {&string_offsets_, "str_offsets"},
                                                          {&line_, "line"}};
-  for (const auto& [data, suffix] : wanted) {
-    if (!data->Open(file, file.FindDebug(suffix), budget)) return false;
-    work->Grant(data->size());
+  for (const auto& [data, name] : wanted) {
+    if (!data->Open(file, file.FindDebug(std::string(name) + suffix), budget)) return false;
+    work_->Grant(data->size());
   }
   if (info_.size() == 0 || abbrev_.size() == 0 || !ScanUnits(budget)) return false;
   std::uint64_t largest = 0;
@@ -108,6 +121,7 @@ void DwarfFile::ReadBases(const Die& die) {
   loaded_.string_offsets = wide ? 16 : 8;  // behind a header, should the attribute be missing
   loaded_.addresses = wide ? 16 : 8;
   loaded_.range_lists = wide ? 20 : 12;
+  loaded_.split_ranges = 0;
   FormValue low;
   ForEachAttribute(die, [&](unsigned name, const FormValue& value) {
     switch (name) {
@@ -117,6 +131,9 @@ void DwarfFile::ReadBases(const Die& die) {
       case DW_AT_addr_base:
       case DW_AT_GNU_addr_base:
         loaded_.addresses = value.number;
+        break;
+      case DW_AT_GNU_ranges_base:
+        loaded_.split_ranges = value.number;
         break;
       case DW_AT_rnglists_base:
         loaded_.range_lists = value.number;
@@ -130,6 +147,11 @@ void DwarfFile::ReadBases(const Die& die) {
     return true;
   });
   loaded_.low_pc = 0;
+  if (skeleton_ != nullptr) {
+    loaded_.addresses = skeleton_->loaded_.addresses;
+    loaded_.low_pc = skeleton_->loaded_.low_pc;
+    if (loaded_.header.version < 5) loaded_.string_offsets = 0;  // no header in front
+  }
   AddressOf(low, &loaded_.low_pc);
 }
 

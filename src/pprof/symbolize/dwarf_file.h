@@ -57,6 +57,11 @@ class DwarfFile {
   bool Open(const ElfFile& file, DwarfFile* alt, bool is_alt, MemoryBudget* budget,
             WorkBudget* work);
 
+  // The .dwo file of the unit that `skeleton` has loaded, which must stay loaded. False also if it
+  // is of another unit; else its own unit is loaded and `die` set.
+  bool OpenSplit(const ElfFile& file, DwarfFile* skeleton, std::uint64_t id, MemoryBudget* budget,
+                 Die* die);
+
   const ElfFile& elf() const { return *elf_; }
   WorkBudget* work() const { return work_; }
   SectionData& line() { return line_; }
@@ -67,6 +72,7 @@ class DwarfFile {
   // claims it.
   std::vector<UnitAddresses> Assign(const std::vector<std::uint64_t>& addresses);
 
+  const UnitHeader& header() const { return loaded_.header; }  // of the loaded unit
   // Loads a unit; its own DIE. False if it is damaged. Ends everything from the unit before.
   bool Load(std::size_t unit, Die* die);
   // Loads the unit around a DIE, if it is not loaded yet, and gives the DIE.
@@ -118,9 +124,11 @@ class DwarfFile {
     std::uint64_t size = 0;  // of what is loaded; 0: nothing
     Abbreviations abbreviations;
     std::uint64_t string_offsets = 0, addresses = 0, range_lists = 0;  // bases
+    std::uint64_t split_ranges = 0;  // DW_AT_GNU_ranges_base: for the ranges of its .dwo file
     std::uint64_t low_pc = 0;
   };
 
+  bool OpenSections(const ElfFile& file, const char* suffix, MemoryBudget* budget);
   bool ScanUnits(MemoryBudget* budget);
   bool LoadBytes(const UnitHeader& header, std::uint64_t size, bool head_only, Die* die);
   void ReadBases(const Die& die);
@@ -133,6 +141,7 @@ class DwarfFile {
 
   const ElfFile* elf_ = nullptr;
   DwarfFile* alt_ = nullptr;
+  DwarfFile* skeleton_ = nullptr;  // has the addresses of this .dwo file
   WorkBudget* work_ = nullptr;
   bool is_alt_ = false;
   SectionData info_, abbrev_, address_, ranges_, range_lists_;

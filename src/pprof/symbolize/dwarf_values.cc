@@ -77,8 +77,9 @@ bool DwarfFile::RefOf(const FormValue& value, DieRef* ref) const {
 }
 
 bool DwarfFile::IndexedAddress(std::uint64_t index, std::uint64_t* address) {
-  if (index > address_.size() / kAddressSize) return false;
-  ByteReader reader = address_.At(loaded_.addresses + index * kAddressSize);
+  SectionData& section = skeleton_ != nullptr ? skeleton_->address_ : address_;
+  if (index > section.size() / kAddressSize) return false;
+  ByteReader reader = section.At(loaded_.addresses + index * kAddressSize);
   *address = reader.Fixed(kAddressSize);
   return reader.ok();
 }
@@ -104,6 +105,7 @@ RangeCursor DwarfFile::StartRanges(const Extent& extent) {
   cursor.at = extent.ranges.number;
   if (loaded_.header.version < 5) {
     cursor.kind = RangeCursor::Kind::kPairs;
+    if (skeleton_ != nullptr) cursor.at += skeleton_->loaded_.split_ranges;
     return cursor;
   }
   cursor.kind = RangeCursor::Kind::kEntries;
@@ -132,7 +134,8 @@ bool DwarfFile::NextRange(RangeCursor* cursor, std::uint64_t* start, std::uint64
 
 // One step; an entry that only sets the base gives an empty range. False: the end.
 bool DwarfFile::NextPair(RangeCursor* cursor, std::uint64_t* start, std::uint64_t* limit) {
-  ByteReader reader = ranges_.At(cursor->at);
+  SectionData& section = skeleton_ != nullptr ? skeleton_->ranges_ : ranges_;
+  ByteReader reader = section.At(cursor->at);
   const std::uint64_t low = reader.Fixed(kAddressSize), high = reader.Fixed(kAddressSize);
   cursor->at += 2 * kAddressSize;
   if (!reader.ok() || (low == 0 && high == 0)) return false;

@@ -31,7 +31,8 @@ struct Symbols {
 };
 
 struct SymbolizerStats {
-  std::uint64_t modules_unreadable = 0;  // file gone, replaced (build id differs) or broken
+  // File gone, replaced (build id differs) or broken; .dwo file of a unit gone.
+  std::uint64_t modules_unreadable = 0;
   std::uint64_t over_memory_cap =
       0;  // modules whose lines or inlined frames were left out for lack of memory
   std::size_t cache_bytes = 0;

@@ -168,7 +168,11 @@ INSTANTIATE_TEST_SUITE_P(Files, Agreement,
                                          Case{"zlib", "gcc5"}, Case{"zdebug", "gcc4"},
                                          Case{"dwz", "gcc5"}, Case{"multi/first", "gcc4"},
                                          Case{"multi/second", "gcc5"}, Case{"linked", "gcc5"},
-                                         Case{"stripped", "gcc5"}, Case{"crc", "noid"}),
+                                         Case{"stripped", "gcc5"}, Case{"crc", "noid"},
+                                         Case{"split/gcc5/program", "split/gcc5/program"},
+                                         Case{"split/gcc4/program", "split/gcc4/program"},
+                                         Case{"split/clang5/program", "split/clang5/program"},
+                                         Case{"split/beside/program", "gcc5"}),
                          [](const auto& tested) {
                            std::string name = tested.param.file;
                            std::replace(name.begin(), name.end(), '/', '_');
@@ -246,6 +250,40 @@ TEST(Symbolizer, FallsBackToNamesBeyondTheMemoryCap) {
   EXPECT_NE(OutermostName(symbols, 0).find("HiddenSort"), std::string::npos);
   EXPECT_EQ(symbols.frames[0][0].line, 0u);
   EXPECT_EQ(symbolizer.stats().over_memory_cap, 1u);
+}
+
+// Names and lines, no inlined functions, and it is counted.
+TEST(Symbolizer, GivesWhatTheProgramItselfHasWithoutItsSplitDebugInformation) {
+  for (const char* file : {"split/gone/program", "split/wrong/program"}) {
+    const std::string reference = Fixture("gcc5");
+    const std::vector<std::uint64_t> pcs = RandomCode(reference, 500);
+    const std::vector<Lines> whole = AskLlvm(reference, pcs);
+    Symbolizer symbolizer;
+    const Symbols symbols = symbolizer.Symbolize(ModuleOf(Fixture(file)), pcs);
+    const auto aliases = Aliases(reference);
+    std::size_t named = 0;
+    for (std::size_t i = 0; i < pcs.size(); ++i) {
+      if (symbols.frames[i].empty() || whole[i][1].find("crtstuff.c") == 0) continue;
+      ++named;
+      const Lines ours = LinesOf(symbols, symbols.frames[i]);
+      ASSERT_EQ(ours.size(), 2u);
+      const std::string& name = whole[i][whole[i].size() - 2];  // the outermost
+      EXPECT_TRUE(ours[0] == name || aliases.count({ours[0], name}) > 0) << ours[0] << " " << name;
+      EXPECT_EQ(ours[1], whole[i][1]);
+    }
+    EXPECT_GT(named, 400u);
+    EXPECT_EQ(symbolizer.stats().modules_unreadable, 1u) << file;
+  }
+}
+
+TEST(Symbolizer, FallsBackToNamesWhereSectionsAreCompressedInAnUnknownWay) {
+  const std::uint64_t pc = AddressOf(Fixture("gcc5"), "HiddenSort");
+  Symbolizer symbolizer;
+  const Symbols symbols = symbolizer.Symbolize(ModuleOf(Fixture("zstd")), {pc});
+  ASSERT_EQ(symbols.frames[0].size(), 1u);
+  EXPECT_NE(OutermostName(symbols, 0).find("HiddenSort"), std::string::npos);
+  EXPECT_EQ(symbols.frames[0][0].line, 0u);
+  EXPECT_EQ(symbolizer.stats().modules_unreadable, 1u);
 }
 
 TEST(Symbolizer, NamesPltStubs) {
