@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -224,6 +225,51 @@ TEST(Symbolizer, GivesNoNamesFromAFileThatIsNotTheLoadedOne) {
   EXPECT_TRUE(symbolizer.Symbolize(other_inode, {pc}).frames[0].empty());
   EXPECT_TRUE(symbolizer.Symbolize(ModuleOf("/nonexistent"), {pc}).frames[0].empty());
   EXPECT_EQ(symbolizer.stats().modules_unreadable, 3u);
+}
+
+// A file of code and, `count` times, a symbol that covers all of it.
+std::string FileOfOverlappingSymbols(std::size_t count) {
+  const std::string names("\0.text\0.strtab\0.symtab\0everything", 33);
+  constexpr std::size_t kSections = 4, kTextSize = 1 << 16;
+  Elf64_Ehdr header = {};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_shoff = sizeof header;
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  header.e_shnum = kSections;
+  header.e_shstrndx = 2;
+  Elf64_Shdr sections[kSections] = {};
+  const std::size_t names_at = sizeof header + sizeof sections;
+  sections[1] = {1, SHT_NOBITS, SHF_ALLOC | SHF_EXECINSTR, 4096, 0, kTextSize, 0, 0, 1, 0};
+  sections[2] = {7, SHT_STRTAB, 0, 0, names_at, names.size() + 1, 0, 0, 1, 0};
+  sections[3] = {
+      15, SHT_SYMTAB,       0, 0, names_at + names.size() + 1, count * sizeof(Elf64_Sym), 2, 0,
+      1,  sizeof(Elf64_Sym)};
+  const Elf64_Sym symbol = {23, ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), 0, 1, 4096, kTextSize};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes.append(reinterpret_cast<const char*>(sections), sizeof sections);
+  bytes.append(names.c_str(), names.size() + 1);
+  for (std::size_t i = 0; i < count; ++i)
+    bytes.append(reinterpret_cast<const char*>(&symbol), sizeof symbol);
+  return bytes;
+}
+
+TEST(Symbolizer, StopsWhereAFileAsksForTheSquareOfItsSize) {
+  const std::string path = testing::TempDir() + "symbolizer_test_overlapping";
+  std::vector<std::uint64_t> pcs;
+  for (std::uint64_t i = 0; i < 20000; ++i) pcs.push_back(4096 + i);
+  elf::Module module;
+  module.path = module.open_path = path;
+  std::ofstream(path, std::ios::binary) << FileOfOverlappingSymbols(10);
+  Symbolizer modest;
+  EXPECT_EQ(OutermostName(modest.Symbolize(module, pcs), 19999), "everything");
+  EXPECT_EQ(modest.stats().modules_unreadable, 0u);
+  std::ofstream(path, std::ios::binary) << FileOfOverlappingSymbols(200000);
+  Symbolizer hostile;  // four thousand million steps
+  hostile.Symbolize(module, pcs);
+  EXPECT_EQ(hostile.stats().modules_unreadable, 1u);
+  unlink(path.c_str());
 }
 
 TEST(Symbolizer, SurvivesFilesCutAnywhere) {
