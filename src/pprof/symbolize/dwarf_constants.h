@@ -6,6 +6,7 @@
 
 namespace pprof::symbolize {
 
+// NOLINTBEGIN(readability-identifier-naming)
 enum DwarfUnitType : std::uint8_t {
   DW_UT_compile = 0x01,
   DW_UT_partial = 0x03,
@@ -130,5 +131,6 @@ enum DwarfLineContent : std::uint8_t {
   DW_LNCT_path = 0x01,
   DW_LNCT_directory_index = 0x02,
 };
+// NOLINTEND(readability-identifier-naming)
 
 }  // namespace pprof::symbolize
