@@ -35,6 +35,7 @@ test: build-all
 build-all:
 	@tools/setup test
 	@$(CONFIGURE) dev && $(COMPILE) dev
+	@$(CONFIGURE) clang && $(COMPILE) clang
 	@$(CONFIGURE) asan && $(COMPILE) asan
 	@$(CONFIGURE) tsan && $(COMPILE) tsan
 
@@ -43,7 +44,7 @@ check:
 	@tools/setup check
 	@$(MAKE) --no-print-directory build-all
 	@OTELPROF_LONG=1 tools/run_tests $(BUILD)
-	@tools/tidy $(BUILD)/dev
+	@tools/tidy $(BUILD)/clang
 	@$(CONFIGURE) fuzz && $(COMPILE) fuzz
 	@tools/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
