@@ -37,6 +37,7 @@ test: build-all
 build-all:
 	@tools/setup test
 	@$(CONFIGURE) dev && $(COMPILE) dev
+	@$(CONFIGURE) clang && $(COMPILE) clang
 	@$(CONFIGURE) asan && $(COMPILE) asan
 	@$(CONFIGURE) tsan && $(COMPILE) tsan
 
@@ -45,7 +46,7 @@ check:
 	@tools/setup check
 	@$(MAKE) --no-print-directory build-all
 	@OTELPROF_LONG=1 tools/run_tests $(BUILD)
-	@tools/tidy $(BUILD)/dev
+	@tools/tidy $(BUILD)/clang
 	@$(CONFIGURE) fuzz && $(COMPILE) fuzz
 	@tools/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 

@@ -2,9 +2,6 @@
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)  # .gnu_debugdata is compressed with xz
 find_package(Threads REQUIRED)
-list(PREPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
-find_package(OtelprofElfutils MODULE REQUIRED)
-list(POP_FRONT CMAKE_MODULE_PATH)
 
 find_path(OTELPROF_PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp)
 mark_as_advanced(OTELPROF_PROTOZERO_INCLUDE_DIR)

@@ -34,7 +34,7 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/otel-profiling-cppConf
 write_basic_package_version_file(${generated}/otel-profiling-cppConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)  # before 1.0 a minor version may change the API
 install(FILES ${generated}/otel-profiling-cppConfig.cmake ${generated}/otel-profiling-cppConfigVersion.cmake
-  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofElfutils.cmake ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofHttplib.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofHttplib.cmake
   DESTINATION ${package_dir})
 
 # pkg-config. A static archive needs its libraries on every link line, a shared object does not.

@@ -68,7 +68,7 @@ struct Stats {
   std::uint64_t modules_unreadable =
       0;  // ELF or .eh_frame broken: stacks through them may end there
   std::uint64_t symbols_unreadable =
-      0;  // module without names: file gone, replaced, or symbol data broken
+      0;  // module with few names or none: its file or .dwo file gone, replaced, or broken
   std::uint64_t symbols_over_memory_cap = 0;
 
   // Cost.

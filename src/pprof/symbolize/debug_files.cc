@@ -147,6 +147,7 @@ DebugFiles OpenDebugFiles(const elf::Module& module, const std::string& debug_ro
   if (files.main == nullptr) return files;
   const bool has_symbols = files.main->FindType(SHT_SYMTAB) != nullptr;
   const std::string& path = module.open_path.empty() ? module.path : module.open_path;
+  if (!module.open_path.empty()) files.directory = DirectoryOf(RealPath(path));
   if (!HasDwarf(*files.main)) {
     files.debug = OpenByBuildId(*files.main, debug_root);
     if (files.debug == nullptr && !module.open_path.empty())
