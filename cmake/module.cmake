@@ -10,10 +10,11 @@
 add_library(otelprof_flags INTERFACE)
 target_compile_features(otelprof_flags INTERFACE cxx_std_17)
 target_include_directories(otelprof_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(otelprof_flags INTERFACE -fvisibility=hidden -fvisibility-inlines-hidden)
+target_compile_options(otelprof_flags INTERFACE
+  -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>)
 if(PROJECT_IS_TOP_LEVEL)
   target_compile_options(otelprof_flags INTERFACE
-    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast)
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Wold-style-cast>)
   if(OTEL_PROFILING_CPP_WERROR)
     target_compile_options(otelprof_flags INTERFACE -Werror)
   endif()
