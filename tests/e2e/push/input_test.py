@@ -8,7 +8,7 @@ import sys
 import unittest
 
 import harness
-from faults_test import Scenario
+from faults_test import Scenario, failures, recoveries
 from harness import INTERVAL_MS, wait_for
 
 HOSTILE = [b"plain", b"with\x00nul", b"two\nlines", b"tab\tand\rreturn", "emoji \U0001f525 span".encode(), b"broken \xff\xfe utf-8",
@@ -35,6 +35,14 @@ def shown(test, scenario, report):
 def values(scenario, label):
     end = max(profile["time_nanos"] for profile in scenario.receiver.state()["accepted"]) // 1_000_000 + 1000
     return scenario.receiver.query("LabelValues", name=label, start=0, end=end)["names"]
+
+
+def is_utf8(data):
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Names(unittest.TestCase):
@@ -65,13 +73,23 @@ class Names(unittest.TestCase):
 
     def test_values_of_tags(self):
         with Scenario() as scenario:
-            tags = {f"tag{i}": hexed(value) for i, value in enumerate(HOSTILE)}
-            scenario.start(tags_hex={hexed(name): value for name, value in tags.items()})
+            tags = {f"tag{i}": value for i, value in enumerate(name for name in HOSTILE if is_utf8(name))}
+            scenario.start(tags_hex={hexed(name): hexed(value) for name, value in tags.items()})
             scenario.driver.work()
             wait_for("profiles", lambda: scenario.accepted() >= 2)
             self.assertTrue(scenario.driver.stop()["ok"])
-            state = shown(self, scenario, scenario.driver.report())
-            self.assertEqual(state["accepted"][0]["series"]["tag4"], "emoji \U0001f525 span")
+            series = shown(self, scenario, scenario.driver.report())["accepted"][0]["series"]
+            for name, value in tags.items():
+                self.assertEqual(series[name], value.decode())
+
+    def test_tags_that_cannot_be_are_an_error_of_start(self):
+        with Scenario() as scenario:
+            bad = [(b"tag", value) for value in HOSTILE if not is_utf8(value)] + [(name, b"v") for name in (b"", b"a b", b"\xff", b"n\x00")]
+            for name, value in bad:
+                answer = scenario.driver.do("start", config={"application_name": "a", "server_address": scenario.receiver.url,
+                                                             "tags_hex": {hexed(name): hexed(value)}})
+                self.assertEqual((answer["ok"], answer["code"], answer["running"]), (False, 1, False), (name, value, answer))
+                self.assertIn("tag", answer["message"])
 
     def test_more_labels_than_the_server_takes(self):
         with Scenario() as scenario:
@@ -86,37 +104,37 @@ class Names(unittest.TestCase):
 
     def test_100000_distinct_span_names(self):
         with Scenario() as scenario:
-            scenario.start(sample_rate=1000, upload_interval_ms=3000)
+            scenario.start(sample_rate=1000, upload_interval_ms=15000)
             before = scenario.driver.report()
-            scenario.driver.work(distinct_names=100_000, cpu_us=40, idle_us=0, threads=2)
-            wait_for("100,000 spans", lambda: scenario.driver.report()["spans"] >= 100_000, 60)
-            wait_for("two windows", lambda: scenario.accepted() >= 2)
+            scenario.driver.work(distinct_names=1 << 40, cpu_us=20, idle_us=0, threads=2)
+            wait_for("100,000 spans", lambda: scenario.driver.report()["spans"] >= 100_000, 90)
+            # Longer ones, so that nearly each sample has a name of its own.
+            scenario.driver.work(distinct_names=1 << 40, cpu_us=3000, idle_us=0, threads=2)
+            wait_for("merged names", lambda: scenario.driver.report()["client"]["span_names_merged"] > 0, 90)
             self.assertTrue(scenario.driver.stop()["ok"])
             report = scenario.driver.report()
             state = shown(self, scenario, report)
             harness.check_host(self, report)
             most = max(profile["span_names"] for profile in state["accepted"])
-            samples = max(profile["samples"] for profile in state["accepted"])
-            # Nearly each sample had a name of its own.
-            self.assertGreater(samples, SPAN_NAMES)
+            self.assertGreaterEqual(most, SPAN_NAMES)
             self.assertLessEqual(most, SPAN_NAMES + 2)  # "other" and none
             self.assertIn("other", values(scenario, "span_name"))
-            self.assertGreater(report["client"]["span_names_merged"], 0)
             self.assertLess(report["peak_kib"] - before["peak_kib"], 96 << 10)
 
 
 class Volume(unittest.TestCase):
     def test_a_window_of_more_than_1_mib_is_split(self):
         with Scenario() as scenario:
-            scenario.start(sample_rate=1000, upload_interval_ms=4000)
-            # Each sample brings a label of 1500 bytes of its own.
-            scenario.driver.work(unique_label_bytes=1500, cpu_us=500, idle_us=0, threads=2)
-            wait_for("two windows", lambda: scenario.driver.report()["client"]["windows"] >= 2, 30)
+            scenario.start(sample_rate=1000, upload_interval_ms=6000)
+            # Each sample brings a label of 1900 bytes of its own.
+            scenario.driver.work(unique_label_bytes=1900, cpu_us=500, idle_us=0, threads=2)
+            wait_for("a split", lambda: scenario.driver.report()["client"]["splits"] >= 1, 60)
             self.assertTrue(scenario.driver.stop(20000)["ok"])
-            state = shown(self, scenario, scenario.driver.report())
-            self.assertGreater(max(profile["raw_bytes"] for profile in state["accepted"]), MIB // 2)
-            self.assertLessEqual(max(profile["raw_bytes"] for profile in state["accepted"]), MIB)
-            self.assertGreater(scenario.driver.report()["client"]["taken"], scenario.driver.report()["client"]["windows"])
+            report = scenario.driver.report()
+            sizes = [profile["raw_bytes"] for profile in shown(self, scenario, report)["accepted"]]
+            self.assertGreater(max(sizes), MIB // 2)
+            self.assertLessEqual(max(sizes), MIB)
+            self.assertEqual(report["client"]["taken"], report["client"]["windows"] + report["client"]["splits"])
 
 
 class Clock(unittest.TestCase):
@@ -145,14 +163,14 @@ class Clock(unittest.TestCase):
         report, state = self.step(3600)
         self.assertGreaterEqual(report["client"]["lost"], 3)
         self.assertEqual({refused["reason"] for refused in state["refused"]}, {"not_in_ingestion_window"})
-        said = harness.lines(report)
-        self.assertEqual(len(said), 1, said)
-        self.assertIn("ingestion window", said[0])
+        self.assertEqual((len(failures(report)), len(recoveries(report))), (1, 1), harness.lines(report))
+        self.assertIn("ingestion window", failures(report)[0])
+        self.assertIn("clock", failures(report)[0])
 
     def test_an_hour_behind(self):
         report, state = self.step(-3600)
         self.assertEqual({refused["reason"] for refused in state["refused"]} - {"not_in_ingestion_window"}, set())
-        self.assertLessEqual(len(harness.lines(report)), 1)
+        self.assertLessEqual(len(failures(report)), 1)
 
     def test_small_steps_back_never_give_equal_times(self):
         with Scenario(shim=True) as scenario:

@@ -15,13 +15,20 @@ QUEUE_KIB = 16 << 10
 
 
 class Outage(unittest.TestCase):
+    @staticmethod
+    def fill(scenario):
+        for _ in range(5):
+            scenario.driver.do("flush", timeout_ms=0)
+        return scenario.driver.report()["client"]["lost_queue_full"]
+
     def test_a_full_queue_loses_the_oldest_and_drains_below_the_rate_limit(self):
         with Scenario() as scenario:
             scenario.receiver.listen(False)
-            scenario.start(sample_rate=1000, upload_interval_ms=1000)
-            scenario.driver.work(unique_label_bytes=1800, cpu_us=500, idle_us=0, threads=2)
+            # Many profiles, each with 40 KB of tags and samples that do not compress.
+            scenario.start(sample_rate=1000, upload_interval_ms=100, tags={f"tag{i}": "v" * 2000 for i in range(20)})
+            scenario.driver.work(unique_label_bytes=1900, cpu_us=500, idle_us=0, threads=2)
             before = scenario.driver.report()
-            wait_for("a full queue", lambda: scenario.driver.report()["client"]["lost"] >= 3, 60)
+            wait_for("a full queue", lambda: self.fill(scenario) >= 3, 90)
             report = scenario.driver.report()
             harness.check_host(self, report)
             self.assertLessEqual(report["client"]["queue_bytes"], QUEUE_KIB << 10)

@@ -18,7 +18,7 @@ import harness
 
 SECONDS = 5
 CPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
-SERVICE = "otel-profiling-cpp-demo"
+SERVICE = "otelprof-demo"
 PERIOD_NS = 10_000_000
 NODES = 1 << 20  # so that the server merges nothing under "other"
 NAMELESS = re.compile(r"^(0x[0-9a-f]+|.*\+0x[0-9a-f]+)$")  # a frame without a name, in a file and in a push

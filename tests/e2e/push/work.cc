@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <string_view>
 
 namespace push_driver {
 namespace {
@@ -82,7 +83,9 @@ void ServeOne(const std::string& name, const std::vector<pprof::LabelSet>& label
 
 pprof::LabelSet UniqueLabel(std::size_t bytes, std::mt19937_64& random) {
   std::string value(bytes, '0');
-  for (char& digit : value) digit = "0123456789abcdef"[random() % 16];
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
+  for (char& digit : value) digit = kDigits[random() % kDigits.size()];
   return pprof::Labels({{"request", value}});
 }
 
