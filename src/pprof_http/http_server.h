@@ -1,34 +1,51 @@
-// cpp-httplib's server with our bounds: one request a connection, read and written in bounded time,
-// no thread waits for a client that is gone.
+// cpp-httplib's reading of requests and writing of answers, with our bounds around them: one
+// request a connection, read and written in bounded time, no thread waits for a client that is
+// gone.
 #pragma once
 
 #include <httplib.h>
+#include <signal.h>
 
 #include <atomic>
 #include <functional>
 #include <mutex>
 #include <set>
 
+#include "src/pprof_http/address.h"
 #include "src/pprof_http/bounded_stream.h"
 
 namespace pprof_http {
 
-class HttpServer final : public httplib::Server {
+// cpp-httplib's constructor sets the process to ignore SIGPIPE; what the program does about that
+// signal is its own. A base, so that it is constructed before.
+class SigpipeAction {
+ protected:
+  SigpipeAction() { sigaction(SIGPIPE, nullptr, &before_); }
+  void Restore() const { sigaction(SIGPIPE, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ = {};
+};
+
+class HttpServer final : private SigpipeAction, private httplib::Server {
  public:
   // The handler gets the request and the question whether its client is gone or the server stops.
   using Answer = std::function<void(const httplib::Request&, const std::function<bool()>& cancelled,
                                     httplib::Response&)>;
   explicit HttpServer(Answer answer);
+  ~HttpServer() override;
 
-  // cpp-httplib lets five clients wait to be accepted; a sixth is held up for a second. REQUIRES:
-  // bound.
-  void WidenBacklog() noexcept;
-  // Ends all connections. Any thread.
+  // Port 0 becomes the real one. False: the port is in use, or the address not of this machine.
+  bool Listen(Address* address);
+  // Serves until Interrupt. REQUIRES: Listen.
+  void Run();
+  // Ends Run and all connections. Any thread.
   void Interrupt() noexcept;
 
  private:
-  bool process_and_close_socket(socket_t socket) override;
+  // Answers one connection and closes it.
   void Serve(socket_t socket);
+  void Respond(socket_t socket);
   bool Register(socket_t socket);
   void Unregister(socket_t socket);
 

@@ -41,20 +41,13 @@ class Server::Impl {
   ~Impl() {
     if (!thread_.joinable()) return;
     server_.Interrupt();
-    server_.stop();
     thread_.join();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   Status Start() {
-    if (address_.port == 0) {
-      address_.port = server_.bind_to_any_port(address_.host);
-      if (address_.port < 0) return CannotListen();
-    } else if (!server_.bind_to_port(address_.host, address_.port)) {
-      return CannotListen();
-    }
-    server_.WidenBacklog();
+    if (!server_.Listen(&address_)) return CannotListen();
     text_ = FormatAddress(address_);
     return StartThread();
   }
@@ -79,10 +72,13 @@ class Server::Impl {
   }
 
   Status CannotListen() const {
+    constexpr int kFirstFreePort = 1024;
+    const bool privileged = address_.port > 0 && address_.port < kFirstFreePort;
     return {Status::Code::kUnavailable,
             "cannot listen on " + FormatAddress(address_) +
-                ": the port is in use or the address is not of this machine; choose another, or "
-                "port 0 for any free one"};
+                ": the port is in use or the address is not of this machine" +
+                (privileged ? ", or ports below 1024 need a privilege" : "") +
+                "; choose another, or port 0 for any free one"};
   }
 
   Status StartThread() {
@@ -94,15 +90,12 @@ class Server::Impl {
     try {
       thread_ = std::thread([this] {
         const pprof::LibraryThread own;
-        server_.listen_after_bind();
-        ended_.store(true);
+        server_.Run();
       });
     } catch (...) {
       status = {Status::Code::kUnavailable, "the server's thread cannot be started"};
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    // stop() is only heard by a server that runs.
-    while (status.ok() && !server_.is_running() && !ended_.load()) std::this_thread::yield();
     return status;
   }
 
@@ -110,7 +103,6 @@ class Server::Impl {
   const bool loopback_;
   std::string text_;
   HttpServer server_;
-  std::atomic<bool> ended_{false};
   std::thread thread_;
   const pid_t pid_ = getpid();
 };

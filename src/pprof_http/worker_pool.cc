@@ -3,13 +3,12 @@
 #include <pprof/profile_source.h>
 
 #include <system_error>
+#include <utility>
 
 namespace pprof_http {
 
-thread_local bool WorkerPool::overloaded_ = false;
-
-void WorkerPool::Add(std::function<void()> job) {
-  std::unique_lock<std::mutex> lock(mutex_);
+bool WorkerPool::Add(std::function<void()> job) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (jobs_.size() == idle_ && threads_.size() < kMaxWorkers) {
     try {
       threads_.emplace_back([this] { Work(); });
@@ -17,16 +16,10 @@ void WorkerPool::Add(std::function<void()> job) {
     } catch (const std::system_error&) {  // no thread to be had: as if all were busy
     }
   }
-  if (jobs_.size() < idle_) {
-    jobs_.push_back(std::move(job));
-    lock.unlock();
-    wake_.notify_one();
-    return;
-  }
-  lock.unlock();
-  overloaded_ = true;
-  job();
-  overloaded_ = false;
+  if (jobs_.size() >= idle_) return false;
+  jobs_.push_back(std::move(job));
+  wake_.notify_one();
+  return true;
 }
 
 bool WorkerPool::Take(std::function<void()>* job) {
@@ -50,7 +43,7 @@ void WorkerPool::Work() {
   }
 }
 
-void WorkerPool::shutdown() {
+WorkerPool::~WorkerPool() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;

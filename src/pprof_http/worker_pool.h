@@ -1,8 +1,6 @@
 // The threads of the server: made when needed, a bounded number, not sampled. They inherit the
-// accepting thread's signal mask, which blocks everything.
+// signal mask of the thread that calls Add, which blocks everything.
 #pragma once
-
-#include <httplib.h>
 
 #include <condition_variable>
 #include <cstddef>
@@ -10,7 +8,6 @@
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace pprof_http {
@@ -18,27 +15,20 @@ namespace pprof_http {
 // Connections served at once; twice the profiles that may run, so that other routes still answer.
 inline constexpr std::size_t kMaxWorkers = 32;
 
-class WorkerPool final : public httplib::TaskQueue {
+class WorkerPool {
  public:
-  // void or bool, depending on cpp-httplib's version.
-  using EnqueueResult = decltype(std::declval<httplib::TaskQueue&>().enqueue(nullptr));
+  WorkerPool() = default;
+  ~WorkerPool();  // waits for the jobs that run
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
 
-  EnqueueResult enqueue(std::function<void()> job) override {
-    Add(std::move(job));
-    return static_cast<EnqueueResult>(true);
-  }
-  // Waits for the jobs that run. Called by cpp-httplib's accepting thread when it ends.
-  void shutdown() override;
-
-  // True on the accepting thread while it runs a job for which there is no worker.
-  static bool Overloaded() { return overloaded_; }
+  // False: every worker is busy and there may be no more of them; the job is not run. One thread.
+  bool Add(std::function<void()> job);
 
  private:
-  void Add(std::function<void()> job);
   bool Take(std::function<void()>* job);
   void Work();
 
-  static thread_local bool overloaded_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;  // never more than idle_ workers
