@@ -28,9 +28,10 @@ inline Server Start() {
 // A client on a bare socket.
 class Client {
  public:
-  explicit Client(const Server& server) {
+  explicit Client(const Server& server) : Client(server, socket(Family(server), SOCK_STREAM, 0)) {}
+  // Takes over `socket`, made before for the server's family.
+  Client(const Server& server, int socket) : socket_(socket) {
     const std::string& address = server.address();
-    const bool v6 = address.front() == '[';
     const auto port =
         htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
     sockaddr_in to4 = {};
@@ -41,9 +42,9 @@ class Client {
     to6.sin6_family = AF_INET6;
     to6.sin6_port = port;
     to6.sin6_addr = in6addr_loopback;
-    socket_ = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    connected_ = v6 ? connect(socket_, reinterpret_cast<sockaddr*>(&to6), sizeof to6) == 0
-                    : connect(socket_, reinterpret_cast<sockaddr*>(&to4), sizeof to4) == 0;
+    connected_ = Family(server) == AF_INET6
+                     ? connect(socket_, reinterpret_cast<sockaddr*>(&to6), sizeof to6) == 0
+                     : connect(socket_, reinterpret_cast<sockaddr*>(&to4), sizeof to4) == 0;
   }
   ~Client() { Close(); }
   Client(const Client&) = delete;
@@ -74,6 +75,10 @@ class Client {
   }
 
  private:
+  static int Family(const Server& server) {
+    return server.address().front() == '[' ? AF_INET6 : AF_INET;
+  }
+
   int socket_ = -1;
   bool connected_ = false;
 };
