@@ -41,9 +41,13 @@ void ReadSampler(Stats& stats) {
   sampler::Sampler& sampler = sampler::Sampler::Get();
   const sampler::SamplerStats from = sampler.ReadStats();
   stats.samples_over_memory_cap = from.storage_full;
-  stats.samples_exit_correction = from.exit_correction;
-  stats.samples_timer_refused = from.timer_refused;
-  stats.samples_threads_unseen = from.threads_unseen;
+  const auto owed = [&](sampler::Special frame) { return from.owed[static_cast<int>(frame)]; };
+  stats.samples_exit_correction = owed(sampler::Special::kExitCorrection);
+  stats.samples_exit_estimated = owed(sampler::Special::kExitEstimated);
+  stats.samples_timer_refused = owed(sampler::Special::kTimerRefused);
+  stats.samples_threads_unseen = owed(sampler::Special::kUnseenThreads);
+  stats.samples_signal_blocked = owed(sampler::Special::kSignalBlocked);
+  stats.samples_handler_taken = owed(sampler::Special::kHandlerTaken);
   stats.handler_replaced = from.handler_replaced;
   stats.library_cpu_ns = from.library_cpu_ns;
   stats.ring_bytes = from.ring_bytes;

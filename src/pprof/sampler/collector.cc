@@ -152,12 +152,8 @@ void Sampler::DeliverLossesAndOwed() noexcept {
   } catch (...) {  // stays owed
   }
   for (const Owed& owed : owed_) {
-    stats_.exit_correction += owed.exit_correction;
-    stats_.timer_refused += owed.timer_refused;
-    stats_.threads_unseen += owed.unseen;
-    DeliverSpecial(Special::kExitCorrection, owed.exit_correction, owed.time_ns);
-    DeliverSpecial(Special::kTimerRefused, owed.timer_refused, owed.time_ns);
-    DeliverSpecial(Special::kUnseenThreads, owed.unseen, owed.time_ns);
+    stats_.owed[static_cast<int>(owed.frame)] += owed.weight;
+    DeliverSpecial(owed.frame, owed.weight, owed.time_ns);
   }
   owed_.clear();
   last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());
@@ -174,7 +170,7 @@ void Sampler::GuardHandler() noexcept {
                          "foreign signals go to the new one");
   }
   handlers_lost_ = 2;
-  timers_.Stop();
+  timers_.TurnOff();
   base::LogOnce(LogLevel::kError, "handler replaced twice",
                 "SIGPROF was taken by another handler again: sampling is off until all profiles "
                 "are stopped; only one user of SIGPROF can run at a time");

@@ -201,12 +201,10 @@ void Sampler::Stop(Window* window) noexcept {
   timers_.Settle();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (last) timers_.Stop();  // first: what it finds undelivered belongs to the window
     window->end_ns = static_cast<std::uint64_t>(MonotonicNs());
     Close(window);
-    if (last) {
-      timers_.Stop();
-      g_shared.enabled.store(false, std::memory_order_seq_cst);
-    }
+    if (last) g_shared.enabled.store(false, std::memory_order_seq_cst);
     WaitForHandlers();
     Drain();
     windows_.erase(std::find(windows_.begin(), windows_.end(), window));

@@ -20,9 +20,7 @@ namespace pprof::sampler {
 
 struct SamplerStats {
   std::uint64_t storage_full = 0;
-  std::uint64_t exit_correction = 0;
-  std::uint64_t timer_refused = 0;
-  std::uint64_t threads_unseen = 0;
+  std::uint64_t owed[static_cast<int>(Special::kCount)] = {};  // by frame: what no timer delivered
   std::uint64_t handler_replaced = 0;
   std::uint64_t library_cpu_ns = 0;
   std::uint64_t ring_bytes = 0;
