@@ -19,8 +19,8 @@ enum RuleKind : std::uint32_t {
   kFpDeref = 3,  // CFA = *(rbp + offset): gcc's realigned frames
   kSpDeref =
       4,  // CFA = *(rsp + offset) + 8: hand-written assembly that saves the old stack pointer
-  kRegister = 5,  // CFA = register + offset: of use in the innermost frame only, where all
-                  // registers are known
+  kRegister = 5,  // CFA = register + offset: of use where all registers are known, in the
+                  // innermost frame, or if the register is kBaseRegister
 };
 
 enum SpecialRule : std::int32_t {
@@ -35,6 +35,11 @@ inline constexpr std::int32_t kFpSame = -4096;      // rbp is the caller's
 inline constexpr std::int32_t kFpAtFp = -4095;      // the caller's rbp is at *rbp
 inline constexpr std::int32_t kShortFpSame = -256;  // the same for kRegister
 inline constexpr std::int32_t kShortFpAtFp = -255;
+
+// rbx, by its DWARF number. The loader's resolver of lazily bound functions has its CFA there and
+// calls C code. Rows of UnwindModule::base_rows are kSp with the place of the caller's rbx in the
+// field of rbp, or kSpecial: not known.
+inline constexpr std::uint32_t kBaseRegister = 3;
 
 constexpr std::uint32_t PackRule(RuleKind kind, std::int32_t offset, std::int32_t fp) {
   return kind | (static_cast<std::uint32_t>(offset) & 0xffff) << 3 |

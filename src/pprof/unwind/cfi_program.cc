@@ -195,6 +195,9 @@ void CfiProgram::SetSaved(std::uint64_t reg, std::int64_t offset) {
   if (reg == FramePointerRegister()) {
     state_.fp = FpRule::kAtCfa;
     state_.fp_offset = offset;
+  } else if (reg == BaseRegister()) {
+    state_.base = FpRule::kAtCfa;
+    state_.base_offset = offset;
   } else if (reg == cie_.return_address_register) {
     state_.ra = RaRule::kAtCfa;
     state_.ra_offset = offset;
@@ -203,22 +206,28 @@ void CfiProgram::SetSaved(std::uint64_t reg, std::int64_t offset) {
 
 void CfiProgram::SetUnsupported(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kUnsupported;
+  if (reg == BaseRegister()) state_.base = FpRule::kUnsupported;
   if (reg == cie_.return_address_register) state_.ra = RaRule::kUnsupported;
 }
 
 void CfiProgram::SetUndefined(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kSame;  // nobody needs it any more
+  if (reg == BaseRegister()) state_.base = FpRule::kUnsupported;
   if (reg == cie_.return_address_register) state_.ra = RaRule::kUndefined;
 }
 
 void CfiProgram::SetSame(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kSame;
+  if (reg == BaseRegister()) state_.base = FpRule::kSame;
 }
 
 void CfiProgram::Restore(std::uint64_t reg) {
   if (reg == FramePointerRegister()) {
     state_.fp = cie_.initial.fp;
     state_.fp_offset = cie_.initial.fp_offset;
+  } else if (reg == BaseRegister()) {
+    state_.base = cie_.initial.base;
+    state_.base_offset = cie_.initial.base_offset;
   } else if (reg == cie_.return_address_register) {
     state_.ra = cie_.initial.ra;
     state_.ra_offset = cie_.initial.ra_offset;

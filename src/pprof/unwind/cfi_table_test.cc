@@ -340,6 +340,36 @@ TEST(CfiTable, RegisterRowsKeepTheirShortFramePointerField) {
   EXPECT_EQ(table.rows[1].rule, PackSpecial(handler::kBad)) << "2,680 bytes do not fit";
 }
 
+// As the loader's resolver of lazily bound functions, and a function that it calls.
+TEST(CfiTable, SaysWhereTheBaseRegisterIsSavedIfCodeNeedsIt) {
+  EhFrameBuilder builder;
+  const std::size_t cie = builder.Cie();
+  builder.Fde(cie, kBase, 0x100, {0x44, 0x0e, 56, 0x83, 7, 0x4c, 0x0d, 3, 0x60, 0xc3, 0x0c, 7, 8});
+  builder.Fde(cie, kBase + 0x100, 0x100, {0x41, 0x0e, 16, 0x83, 2, 0x48, 0x16, 3, 2, 0x76, 0});
+  builder.Terminator();
+  const CfiTable table = Build(builder.section());
+  EXPECT_EQ(Rows(table), "0:sp+8, 4:sp+56, 10:r3+56, 30:sp+8, 101:sp+16, 200:end");
+  const auto saved = [](std::int32_t slot) { return PackRule(handler::kSp, 0, slot); };
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> expected = {
+      {0, saved(kFpSame)},
+      {4, saved(-7)},
+      {0x30, saved(kFpSame)},
+      {0x101, saved(-2)},
+      {0x109, PackSpecial(handler::kEnd)}};
+  ASSERT_EQ(table.base_rows.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(table.base_rows[i].pc, expected[i].first);
+    EXPECT_EQ(table.base_rows[i].rule, expected[i].second) << i;
+  }
+}
+
+TEST(CfiTable, HasNoRowsOfTheBaseRegisterOtherwise) {
+  EhFrameBuilder builder;
+  builder.Fde(builder.Cie(), kBase, 0x100, {0x44, 0x0e, 56, 0x83, 7, 0x4c, 0x0d, 6});
+  builder.Terminator();
+  EXPECT_TRUE(Build(builder.section()).base_rows.empty());
+}
+
 TEST(EhFrameHeader, SaysWhereTheSectionIs) {
   const Bytes header = {1, 0x1b, 0x03, 0x3b, 0x10, 0, 0, 0, 7, 0, 0, 0, 1, 2, 3};
   const EhFrameHeader read = ReadEhFrameHeader(header.data(), header.size(), 0x5000);

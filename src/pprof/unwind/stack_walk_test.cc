@@ -1,5 +1,5 @@
-// Walks real stacks: code of several compilers and options, one instruction at a time, and the
-// special places where a signal can strike.
+// Walks real stacks at the special places where a signal can strike. Ordinary code, one instruction
+// at a time: stack_step_test.cc.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -20,7 +20,7 @@
 
 #include "src/pprof/handler/walk.h"
 #include "src/pprof/unwind/module_registry.h"
-#include "src/pprof/unwind/single_step.h"
+#include "src/pprof/unwind/shapes.h"
 
 namespace pprof::unwind {
 namespace {
@@ -29,129 +29,6 @@ using handler::StackBounds;
 using handler::WalkEnd;
 using handler::WalkResult;
 using Frames = std::vector<std::uint64_t>;
-
-ModuleRegistry& Registry() {
-  static ModuleRegistry& registry = *new ModuleRegistry();
-  return registry;
-}
-
-StackBounds OwnStack() {
-  pthread_attr_t attributes;
-  void* low = nullptr;
-  std::size_t size = 0;
-  pthread_getattr_np(pthread_self(), &attributes);
-  pthread_attr_getstack(&attributes, &low, &size);
-  pthread_attr_destroy(&attributes);
-  const auto start = reinterpret_cast<std::uintptr_t>(low);
-  return {start, start + size};
-}
-
-std::string Describe(std::uint64_t pc) {
-  Dl_info info = {};
-  char text[512];
-  if (dladdr(reinterpret_cast<void*>(pc), &info) == 0) return "?";
-  std::snprintf(
-      text, sizeof text, "%s+0x%llx %s", info.dli_fname,
-      static_cast<unsigned long long>(pc - reinterpret_cast<std::uint64_t>(info.dli_fbase)),
-      info.dli_sname == nullptr ? "" : info.dli_sname);
-  return text;
-}
-
-// The code of the loaded library whose path holds `name`.
-CodeSpan CodeOf(const std::string& name) {
-  for (const auto& module : Registry().Current()->modules) {
-    if (module->path.find(name) != std::string::npos) return {module->start, module->limit};
-  }
-  ADD_FAILURE() << name << " is not loaded";
-  return {0, 0};
-}
-
-struct Library {
-  explicit Library(const std::string& path, int flags = RTLD_NOW)
-      : handle(dlopen(path.c_str(), flags | RTLD_LOCAL)) {
-    if (handle == nullptr) ADD_FAILURE() << dlerror();
-  }
-  ~Library() { dlclose(handle); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  template <class Function>
-  Function Find(const char* name) const {
-    return reinterpret_cast<Function>(dlsym(handle, name));
-  }
-  void* handle;
-};
-
-std::vector<std::string> ShapeLibraries() {
-  std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(SHAPES_DIR)) {
-    if (entry.path().extension() == ".so") paths.push_back(entry.path().string());
-  }
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
-
-void Report(const std::string& name, const StepResult& result) {
-  std::printf("%-24s %7llu stops, %u deep, %llu not equal; apart %llu stops, %llu not equal\n",
-              name.c_str(), static_cast<unsigned long long>(result.steps), result.deepest,
-              static_cast<unsigned long long>(result.mismatches),
-              static_cast<unsigned long long>(result.apart_steps),
-              static_cast<unsigned long long>(result.apart_mismatches));
-  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(result.mismatches, 32); ++i) {
-    const StepMismatch& stop = result.first[i];
-    std::printf("    %s: %u of %u frames, end %d\n", Describe(stop.pc).c_str(), stop.frames,
-                stop.depth, static_cast<int>(stop.end));
-  }
-}
-
-void Add(const StepResult& result, StepResult* total) {
-  total->steps += result.steps;
-  total->mismatches += result.mismatches;
-  total->apart_steps += result.apart_steps;
-  total->apart_mismatches += result.apart_mismatches;
-}
-
-// The exception runtime is counted apart: before it lands in a handler it overwrites the saved
-// registers of its own frame with the handler's, and its call-frame information does not say so.
-TEST(StackWalk, EqualsTheTruthAtEveryInstruction) {
-  const StackBounds stack = OwnStack();
-  StepResult total;
-  for (const std::string& path : ShapeLibraries()) {
-    const Library library(path);
-    Registry().Refresh();
-    const auto run = library.Find<long (*)()>("RunShapes");
-    ASSERT_NE(run, nullptr);
-    run();  // binds what the C++ library itself calls for the first time
-    const StepResult result = StepThrough(run, stack, {CodeOf("/libgcc_s.so")});
-    Report(std::filesystem::path(path).stem().string(), result);
-    EXPECT_GT(result.steps, 10'000u);
-    EXPECT_GT(result.deepest, 20u);
-    EXPECT_GT(result.apart_steps, 1'000u);
-    Add(result, &total);
-  }
-  const auto percent = [](std::uint64_t part, std::uint64_t all) {
-    return 100.0 - 100.0 * static_cast<double>(part) / static_cast<double>(all);
-  };
-  std::printf("all: %llu stops, %.4f %% complete and equal to the truth; exceptions: %.2f %%\n",
-              static_cast<unsigned long long>(total.steps), percent(total.mismatches, total.steps),
-              percent(total.apart_mismatches, total.apart_steps));
-  EXPECT_GT(total.steps, 100'000u);
-  EXPECT_LE(total.mismatches * 1000, total.steps);
-  EXPECT_LE(total.apart_mismatches * 20, total.apart_steps);
-}
-
-// Calls through stubs that the loader still has to bind. Its resolver, counted apart, keeps its
-// frame in a register that its callees save where no row says; the stubs before and behind it are
-// right.
-TEST(StackWalk, EqualsTheTruthInStubsThatAreBoundLazily) {
-  const Library library(ShapeLibraries().front(), RTLD_LAZY);
-  Registry().Refresh();
-  const StepResult result = StepThrough(library.Find<long (*)()>("RunShapes"), OwnStack(),
-                                        {CodeOf("/ld-linux"), CodeOf("/libgcc_s.so")});
-  Report("lazily bound", result);
-  EXPECT_GT(result.steps, 10'000u);
-  EXPECT_LE(result.mismatches * 1000, result.steps);
-}
 
 // What the handlers below saw; one signal at a time.
 struct Seen {
