@@ -372,6 +372,15 @@ TEST_F(WalkTest, FollowsTheFramePointerWhereThereIsNoRow) {
   EXPECT_EQ(frames_, (Pcs{0x7f0000001000, kFpPc + 7, kStartPc}));
 }
 
+// As makecontext sets it up: the first function of the stack returns to one that did not call it.
+TEST_F(WalkTest, EndsCompleteWhereAFunctionIsReturnedToAtItsFirstInstruction) {
+  stack_[41] = kSameFpPc;
+  stack_[61] = kFpPc + 8;  // a frame pointer of the stack that the context was made on
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kSameFpPc}));
+}
+
 TEST_F(WalkTest, DoesNotBelieveAFramePointerThatLeadsOutOfTheCode) {
   stack_[61] = 0x7f0000001000;
   Start(kNoRowPc, Address(50), Address(60));

@@ -85,10 +85,12 @@ class Walker {
     for (;;) {
       if (frames == max) return {frames, WalkEnd::kTruncated};
       const std::uint32_t rule = Rule(pc_);
-      // The trampoline behind a signal handler was never called: its address is the return address
-      // as it is.
-      const bool trampoline = rule == PackSpecial(kSignal) && !registers_known_;
-      out[frames++] = trampoline ? pc_ + 1 : pc_;
+      if (KindOf(rule) == kSpecial && !registers_known_ && NeverCalled(rule)) {
+        out[frames++] = pc_ + 1;  // the return address as it is
+        if (rule == PackSpecial(kEnd)) return {frames, WalkEnd::kComplete};
+      } else {
+        out[frames++] = pc_;
+      }
       const WalkEnd end = Step(rule);
       if (end != kGoOn) return {frames, end};
     }
@@ -96,6 +98,14 @@ class Walker {
 
  private:
   static constexpr WalkEnd kGoOn = static_cast<WalkEnd>(255);
+
+  // Code that a hand-made stack returns to: the trampoline behind a signal handler, and the first
+  // instruction of a function, where no call returns to. That is where a context of makecontext
+  // begins.
+  bool NeverCalled(std::uint32_t rule) {
+    if (rule == PackSpecial(kSignal)) return true;
+    return rule == PackSpecial(kEnd) && Rule(pc_ + 1) != PackSpecial(kEnd);
+  }
 
   std::uintptr_t Greg(int index) const { return static_cast<std::uintptr_t>(gregs_[index]); }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -133,9 +134,8 @@ void RunFiber() {
   }
 }
 
-// The C library's entry of a context has no call-frame information that ends the stack, so the walk
-// says that it is not complete; all frames of the fiber are there, and none of the resumer's.
-TEST(StackWalk, WalksFibersToTheirFirstFunction) {
+// The stack ends where the C library enters the context, and has none of the resumer's frames.
+TEST(StackWalk, WalksContextsToTheirEntry) {
   Registry().Refresh();
   std::vector<char> room(1 << 17);
   ASSERT_EQ(getcontext(&g_fiber_context), 0);
@@ -148,12 +148,89 @@ TEST(StackWalk, WalksFibersToTheirFirstFunction) {
     g_seen = {};
     g_seen.stack = OwnStack();  // of the thread, not of the fiber
     swapcontext(&g_main_context, &g_fiber_context);
-    EXPECT_EQ(g_seen.inner_result.end, WalkEnd::kNoRow);
+    EXPECT_EQ(g_seen.inner_result.end, WalkEnd::kComplete);
     ASSERT_GE(g_seen.inner_result.frames, 3u);
     const std::uint64_t first = g_seen.inner[g_seen.inner_result.frames - 2];
     EXPECT_GE(first, reinterpret_cast<std::uint64_t>(&RunFiber));
     EXPECT_LT(first, reinterpret_cast<std::uint64_t>(&RunFiber) + 0x100);
   }
+}
+
+// A stack switched by hand, as coroutine libraries do it, with nothing mapped behind its end.
+std::uint64_t g_thread_sp;
+std::uint64_t g_hand_made_sp;
+
+extern "C" void SwitchByHand(std::uint64_t* from, const std::uint64_t* to);
+asm(".pushsection .text\n"
+    ".type SwitchByHand, @function\n"
+    "SwitchByHand:\n"
+    "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+    "  mov %rsp, (%rdi)\n"
+    "  mov (%rsi), %rsp\n"
+    "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"
+    "  ret\n"
+    ".size SwitchByHand, . - SwitchByHand\n"
+    ".popsection\n");
+
+void RunByHand() {
+  for (;;) {
+    raise(SIGUSR2);
+    SwitchByHand(&g_hand_made_sp, &g_thread_sp);
+  }
+}
+
+// The six registers, then RunByHand as if it had been called by `caller`. Returns the end.
+std::uint64_t* MakeStack(std::uint64_t* end, std::uint64_t frame_pointer, std::uint64_t caller) {
+  std::uint64_t* sp = end;
+  *--sp = caller;
+  *--sp = reinterpret_cast<std::uint64_t>(&RunByHand);
+  *--sp = frame_pointer;
+  for (int i = 0; i < 5; ++i) *--sp = 0;
+  g_hand_made_sp = reinterpret_cast<std::uint64_t>(sp);
+  return end;
+}
+
+std::uint64_t g_hand_made_walks;
+
+// At every instruction, with the bounds of a stack that the code may have left.
+void WalkAtTrap(int, siginfo_t* info, void* argument) {
+  auto& context = *static_cast<ucontext_t*>(argument);
+  std::uint64_t frames[64];
+  const WalkResult result = handler::Walk(context, g_seen.stack, frames, 64);
+  ASSERT_GE(result.frames, 1u);
+  ++g_hand_made_walks;
+  if (info->si_code != TRAP_TRACE) context.uc_mcontext.gregs[REG_EFL] ^= 0x100;  // the breakpoints
+}
+
+TEST(StackWalk, SurvivesStacksMadeByHand) {
+  constexpr std::size_t kBytes = 1 << 16;
+  auto* const memory = static_cast<char*>(
+      mmap(nullptr, kBytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_EQ(mprotect(memory + kBytes, 4096, PROT_NONE), 0);
+  auto* const end = reinterpret_cast<std::uint64_t*>(memory + kBytes);
+  Registry().Refresh();
+  Handle(SIGUSR2, OnInner, 0);
+  Handle(SIGTRAP, WalkAtTrap, SA_NODEFER);
+  const auto address = reinterpret_cast<std::uint64_t>(end);
+  const auto some_code = reinterpret_cast<std::uint64_t>(&MakeStack) + 8;
+  for (const std::uint64_t frame_pointer :
+       {std::uint64_t{0}, address, address - 8, address - 256}) {
+    for (const std::uint64_t caller : {std::uint64_t{0}, some_code, std::uint64_t{0x1234}}) {
+      MakeStack(end, frame_pointer, caller);
+      g_seen = {};
+      g_seen.stack = OwnStack();
+      g_hand_made_walks = 0;
+      asm volatile("int3" ::: "memory");
+      SwitchByHand(&g_thread_sp, &g_hand_made_sp);
+      asm volatile("int3" ::: "memory");
+      EXPECT_GT(g_hand_made_walks, 50u);
+      EXPECT_GE(g_seen.inner_result.frames, 3u);
+      EXPECT_EQ(g_seen.inner_result.end == WalkEnd::kComplete, caller == 0);
+    }
+  }
+  signal(SIGTRAP, SIG_DFL);
+  munmap(memory, kBytes + 4096);
 }
 
 // What a thread and its sampling handler share.
