@@ -31,6 +31,8 @@ constexpr std::uintptr_t kHugePc = kCode + 0xc00;
 constexpr std::uintptr_t kFpAtFpPc = kCode + 0xd00;
 constexpr std::uintptr_t kBasePc = kCode + 0xe00;
 constexpr std::uintptr_t kSavesBasePc = kCode + 0xf00;
+constexpr std::uintptr_t kFpDeref8Pc = kCode + 0x1100;
+constexpr std::uintptr_t kIndexPc = kCode + 0x1200;
 constexpr std::uintptr_t kCodeEnd = kCode + 0x10000;
 constexpr std::uint32_t kR10 = 10;
 
@@ -42,16 +44,19 @@ const UnwindRow kRows[] = {
     {0x400, PackRule(kFpDeref, -1, kFpAtFp)},
     {0x4ff, PackSpecial(kSignal)},  // one byte before the trampoline, as libc says it
     {0x600, PackSpecial(kPlt + 11)},
-    {0x700, PackRegisterRule(kR10, 0, kShortFpSame)},
+    {0x700, PackRegisterRule(kRegister, kR10, 0, kShortFpSame)},
     {0x800, PackSpecial(kBad)},
-    {0x900, PackRule(kSpDeref, 1, kFpSame)},
+    {0x900, PackRule(kSpDeref8, 1, kFpSame)},
     {0xa00, PackSpecial(kEnd)},
     {0xb00, PackRule(kSp, 1, kFpSame)},
     {0xc00, PackRule(kSp, -1, kFpSame)},
     {0xd00, PackRule(kSp, 1, kFpAtFp)},
-    {0xe00, PackRegisterRule(kBaseRegister, 0, kShortFpSame)},
+    {0xe00, PackRegisterRule(kRegister, kBaseRegister, 0, kShortFpSame)},
     {0xf00, PackRule(kSp, 3, kFpSame)},
     {0x1000, PackSpecial(kEnd)},
+    {0x1100, PackRule(kFpDeref8, -2, kFpSame)},
+    {0x1200, PackRegisterRule(kIndexDeref8, kR10, 1, -2)},
+    {0x1300, PackSpecial(kEnd)},
 };
 
 // Where each saves rbx.
@@ -173,6 +178,30 @@ TEST_F(WalkTest, FollowsASavedStackPointer) {
   Start(kStackDerefPc, Address(40));
   EXPECT_EQ(Run(), WalkEnd::kComplete);
   EXPECT_EQ(frames_, (Pcs{kStackDerefPc, kStartPc}));
+}
+
+TEST_F(WalkTest, FollowsAStackPointerSavedInTheFrame) {
+  stack_[58] = Address(70);
+  stack_[70] = kStartPc + 1;
+  Start(kFpDeref8Pc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kFpDeref8Pc, kStartPc}));
+}
+
+TEST_F(WalkTest, FollowsAStackPointerSavedBehindAnArray) {
+  stack_[40 + 9 + 1] = Address(70);
+  stack_[69] = Address(90);  // the caller's rbp
+  stack_[70] = kFpPc + 1;
+  stack_[91] = kStartPc + 1;
+  Start(kIndexPc, Address(40), Address(60));
+  Register(REG_R10, 9);
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kIndexPc, kFpPc, kStartPc}));
+  Register(REG_R10, std::uintptr_t{1} << 60);
+  EXPECT_EQ(Run(), WalkEnd::kUnreadable);
+  stack_[41] = kIndexPc + 1;  // in a caller the register is not known
+  Start(kSpPc, Address(40));
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
 }
 
 TEST_F(WalkTest, FollowsBothHalvesOfPltStubs) {

@@ -132,7 +132,7 @@ class Walker {
       case kFpDeref:
         if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         break;
-      case kSpDeref:
+      case kSpDeref8:
         if (!Read(sp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         cfa += 8;
         break;
@@ -144,14 +144,30 @@ class Walker {
         } else {
           return WalkEnd::kBadRow;
         }
-        fp_slot = ShortFpOf(rule);
-        if (fp_slot == kShortFpSame) fp_slot = kFpSame;
-        if (fp_slot == kShortFpAtFp) fp_slot = kFpAtFp;
+        fp_slot = LongFp(rule);
+        break;
+      case kFpDeref8:
+        if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
+        cfa += 8;
+        break;
+      case kIndexDeref8:
+        if (!registers_known_) return WalkEnd::kBadRow;
+        if (!Read(sp_ + 8 * Greg(kGregs[RegisterOf(rule)]) + offset, &cfa))
+          return WalkEnd::kUnreadable;
+        cfa += 8;
+        fp_slot = LongFp(rule);
         break;
       default:
         return WalkEnd::kBadRow;
     }
     return ToCaller(cfa, fp_slot);
+  }
+
+  // The short rbp field as the long one.
+  static std::int32_t LongFp(std::uint32_t rule) {
+    const std::int32_t slot = ShortFpOf(rule);
+    if (slot == kShortFpSame) return kFpSame;
+    return slot == kShortFpAtFp ? kFpAtFp : slot;
   }
 
   WalkEnd ToCaller(std::uintptr_t cfa, std::int32_t fp_slot) {

@@ -64,6 +64,29 @@ bool IsPltExpression(elf::ByteReader expression, std::int64_t* threshold) {
   return true;
 }
 
+// The rest of an expression: "plus_uconst 8".
+bool IsPlus8(elf::ByteReader expression) {
+  return expression.U8() == kOpPlusUconst && expression.Uleb() == 8 && expression.ok() &&
+         expression.empty();
+}
+
+// OpenSSL's multiplications: "breg<stack pointer> offset, breg<index> 0, lit8, mul, plus, deref,
+// plus_uconst 8". Sets the index register and the offset only if it is one.
+bool IsIndexExpression(elf::ByteReader expression, std::uint32_t* index, std::int64_t* offset) {
+  static constexpr std::uint8_t kMiddle[] = {kOpLit0 + 8, 0x1e, 0x22, kOpDeref};
+  if (expression.U8() != kOpBreg0 + StackPointerRegister()) return false;
+  const std::int64_t from_stack_pointer = expression.Sleb();
+  const std::uint8_t base = expression.U8();
+  if (base < kOpBreg0 || base > kOpBreg31 || expression.Sleb() != 0) return false;
+  for (const std::uint8_t byte : kMiddle) {
+    if (expression.U8() != byte) return false;
+  }
+  if (!IsPlus8(expression)) return false;
+  *index = base - kOpBreg0;
+  *offset = from_stack_pointer;
+  return true;
+}
+
 }  // namespace
 
 bool CfiProgram::Execute(elf::ByteReader& program) {
@@ -240,17 +263,20 @@ void CfiProgram::SetCfaExpression(elf::ByteReader expression) {
     state_.cfa = CfaSource::kPlt;
     return;
   }
+  if (IsIndexExpression(expression, &state_.cfa_register, &state_.cfa_offset)) {
+    state_.cfa = CfaSource::kIndexDeref8;
+    return;
+  }
   const std::uint8_t base = expression.U8();
   const std::int64_t offset = expression.Sleb();
   if (base < kOpBreg0 || base > kOpBreg31 || expression.U8() != kOpDeref || !expression.ok())
     return;
   state_.cfa_register = base - kOpBreg0;
   state_.cfa_offset = offset;
-  if (expression.empty()) {  // *(register + offset)
+  if (expression.empty()) {
     state_.cfa = CfaSource::kRegisterDeref;
-  } else if (expression.U8() == kOpPlusUconst && expression.Uleb() == 8 && expression.ok() &&
-             expression.empty() && state_.cfa_register == StackPointerRegister()) {
-    state_.cfa = CfaSource::kStackDeref;  // *(stack pointer + offset) + 8
+  } else if (IsPlus8(expression)) {
+    state_.cfa = CfaSource::kRegisterDeref8;
   }
 }
 

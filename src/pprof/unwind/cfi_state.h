@@ -7,7 +7,14 @@
 namespace pprof::unwind {
 
 // Where the CFA comes from.
-enum class CfaSource : std::uint8_t { kRegister, kRegisterDeref, kStackDeref, kPlt, kUnsupported };
+enum class CfaSource : std::uint8_t {
+  kRegister,        // register + offset
+  kRegisterDeref,   // *(register + offset)
+  kRegisterDeref8,  // *(register + offset) + 8
+  kIndexDeref8,     // *(stack pointer + 8 * register + offset) + 8
+  kPlt,
+  kUnsupported
+};
 // Where the caller's frame pointer is.
 enum class FpRule : std::uint8_t { kSame, kAtCfa, kAtFrame, kUnsupported };
 // Where the return address is.

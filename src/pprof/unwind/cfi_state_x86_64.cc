@@ -46,8 +46,10 @@ std::uint32_t PackCfa(const CfiState& state, std::int32_t offset, std::int32_t f
     case CfaSource::kRegisterDeref:
       if (state.cfa_register == kRbp) return handler::PackRule(handler::kFpDeref, offset, fp);
       break;
-    case CfaSource::kStackDeref:
-      return handler::PackRule(handler::kSpDeref, offset, fp);
+    case CfaSource::kRegisterDeref8:
+      if (state.cfa_register == kRsp) return handler::PackRule(handler::kSpDeref8, offset, fp);
+      if (state.cfa_register == kRbp) return handler::PackRule(handler::kFpDeref8, offset, fp);
+      break;
     default:
       break;
   }
@@ -72,11 +74,13 @@ std::uint32_t PackState(const CfiState& state, bool signal_frame) noexcept {
   if (!FitsSlot(state.cfa_offset, 16)) return bad;
   const auto offset = static_cast<std::int32_t>(state.cfa_offset / 8);
   std::int32_t fp = 0;
+  const bool index = state.cfa == CfaSource::kIndexDeref8;
   const bool other_register =
       state.cfa == CfaSource::kRegister && state.cfa_register != kRsp && state.cfa_register != kRbp;
-  if (other_register) {
+  if (index || other_register) {
     if (state.cfa_register > 15 || !PackFp(state, 9, &fp)) return bad;
-    return handler::PackRegisterRule(state.cfa_register, offset, fp);
+    return handler::PackRegisterRule(index ? handler::kIndexDeref8 : handler::kRegister,
+                                     state.cfa_register, offset, fp);
   }
   return PackFp(state, 13, &fp) ? PackCfa(state, offset, fp) : bad;
 }

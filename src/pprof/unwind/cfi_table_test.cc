@@ -42,8 +42,13 @@ std::string RuleText(std::uint32_t rule) {
       return "fp+" + std::to_string(offset) + saved;
     case handler::kFpDeref:
       return "*(fp" + std::to_string(offset) + ")" + saved;
-    case handler::kSpDeref:
+    case handler::kSpDeref8:
       return "*(sp+" + std::to_string(offset) + ")+8" + saved;
+    case handler::kFpDeref8:
+      return "*(fp" + std::to_string(offset) + ")+8" + saved;
+    case handler::kIndexDeref8:
+      return "*(sp+8*r" + std::to_string(handler::RegisterOf(rule)) + "+" + std::to_string(offset) +
+             ")+8";
     default:
       return "r" + std::to_string(handler::RegisterOf(rule)) + "+" + std::to_string(offset);
   }
@@ -127,6 +132,14 @@ TEST(CfiTable, KnowsGccsRealignedFrames) {
                     0x44, 0x0f, 3, 0x76, 0x78, 0x06,    // cfa = *(rbp - 8)
                     0x44, 0x0f, 3, 0x76, 0x58, 0x06}),  // cfa = *(rbp - 40)
             "0:r10+0, 5:r10+0, 9:*(fp-8) fp=*fp, d:*(fp-40) fp=*fp, 100:end");
+}
+
+TEST(CfiTable, KnowsOpensslsMultiplications) {
+  EXPECT_EQ(RowsOf({0x0f, 5,    0x76, 0x58, 0x06, 0x23, 8,  // rbp - 40
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 0, 0x38, 0x1e, 0x22, 0x06, 0x23, 8,  // r9
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 1, 0x38, 0x1e, 0x22, 0x06, 0x23, 8,
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 0, 0x38, 0x1e, 0x22, 0x06, 0x23, 9}),
+            "0:*(fp-40)+8, 1:*(sp+8*r9+8)+8, 2:bad, 100:end");
 }
 
 TEST(CfiTable, KnowsLinkersPltStubs) {
@@ -336,7 +349,7 @@ TEST(CfiTable, RegisterRowsKeepTheirShortFramePointerField) {
   builder.Terminator();
   const CfiTable table = Build(builder.section());
   ASSERT_EQ(table.rows.size(), 3u);
-  EXPECT_EQ(table.rows[0].rule, PackRegisterRule(13, 0, -2));
+  EXPECT_EQ(table.rows[0].rule, PackRegisterRule(handler::kRegister, 13, 0, -2));
   EXPECT_EQ(table.rows[1].rule, PackSpecial(handler::kBad)) << "2,680 bytes do not fit";
 }
 

@@ -92,19 +92,19 @@ struct Total {
     for (const StepCounts& counts : {plain, exceptions}) {
       EXPECT_LE(counts.oracle_differs * 1000, counts.oracle_entry);
       EXPECT_LE(counts.only_ours_wrong * 1000, counts.oracle_asked);
-      EXPECT_GT(counts.oracle_entry * 100, counts.oracle_asked * 95);
+      EXPECT_GE(counts.oracle_entry * 100, counts.oracle_asked * 95);
     }
   }
 };
 
-StepResult Step(const Library& library) {
+StepResult Step(long (*run)()) {
   Registry().Refresh();
   StepOptions options;
   options.stack = OwnStack();
   options.apart = {CodeOf("/libgcc_s.so")};
   options.oracle = AskOracle;
   if (!Long()) options.oracle_stops = 8;
-  return StepThrough(library.Find<long (*)()>("RunShapes"), options);
+  return StepThrough(run, options);
 }
 
 std::uint64_t StopsIn(const StepResult& result, CodeSpan code) {
@@ -127,7 +127,7 @@ TEST(StackStep, EqualsTheTruthAndLibunwindAtEveryInstruction) {
   for (const std::string& path : ShapeLibraries()) {
     const Library library(path);
     library.Find<long (*)()>("RunShapes")();  // binds what the C++ library calls for the first time
-    const StepResult result = Step(library);
+    const StepResult result = Step(library.Find<long (*)()>("RunShapes"));
     total.Add(std::filesystem::path(path).stem().string(), result);
     EXPECT_GT(result.plain.stops, 10'000u);
     EXPECT_GT(result.deepest, 20u);
@@ -148,10 +148,74 @@ TEST(StackStep, EqualsTheTruthAndLibunwindInTheLoadersResolver) {
   Total total;
   for (const std::string& path : Long() ? all : std::vector<std::string>{all.front(), all.back()}) {
     const Library library(path, RTLD_LAZY);
-    const StepResult result = Step(library);
+    const StepResult result = Step(library.Find<long (*)()>("RunShapes"));
     total.Add(std::filesystem::path(path).stem().string() + ", bound lazily", result);
     EXPECT_GT(StopsIn(result, CodeOf("/ld-linux")), 10'000u);
   }
+  total.Expect();
+}
+
+// What libcrypto's assembly is called through. Declared here: only the library is needed, no
+// headers.
+struct Crypto {
+  void* (*big_number)();
+  int (*from_hex)(void** number, const char* hex);
+  void* (*context)();
+  int (*power)(void* result, const void* base, const void* exponent, const void* modulus, void*);
+  int (*power_constant_time)(void* result, const void* base, const void* exponent,
+                             const void* modulus, void* context, void* montgomery);
+  unsigned char* (*sha1)(const unsigned char*, std::size_t, unsigned char*);
+  unsigned char* (*sha256)(const unsigned char*, std::size_t, unsigned char*);
+  unsigned char* (*sha512)(const unsigned char*, std::size_t, unsigned char*);
+};
+Crypto g_crypto;
+
+// base ^ 65537 modulo an odd number of `words` words.
+void Exponentiate(std::size_t words) {
+  void* numbers[3] = {};
+  const std::string hex = std::string(16 * words - 1, 'd') + "b";
+  g_crypto.from_hex(&numbers[0], hex.substr(1).c_str());
+  g_crypto.from_hex(&numbers[1], "10001");
+  g_crypto.from_hex(&numbers[2], hex.c_str());
+  static void* const result = g_crypto.big_number();
+  static void* const context = g_crypto.context();
+  g_crypto.power(result, numbers[0], numbers[1], numbers[2], context);
+  g_crypto.power_constant_time(result, numbers[0], numbers[1], numbers[2], context, nullptr);
+}
+
+long RunCrypto() {
+  for (const std::size_t words : {3u, 4u}) Exponentiate(words);
+  for (const std::size_t words : {8u, 12u, 16u}) {
+    if (Long()) Exponentiate(words);
+  }
+  unsigned char data[400] = {1, 2, 3};
+  g_crypto.sha1(data, sizeof data, data);
+  g_crypto.sha256(data, sizeof data, data);
+  g_crypto.sha512(data, sizeof data, data);
+  return data[0];
+}
+
+// Hand-written assembly, with CFAs that DWARF expressions compute.
+TEST(StackStep, EqualsTheTruthAndLibunwindInAssembly) {
+  ASSERT_TRUE(OpenOracle()) << "install libunwind8";
+  if (dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    GTEST_SKIP() << "libssl3 is not installed";
+  }
+  const Library library("libcrypto.so.3");
+  g_crypto = {library.Find<void* (*)()>("BN_new"),
+              library.Find<decltype(Crypto::from_hex)>("BN_hex2bn"),
+              library.Find<void* (*)()>("BN_CTX_new"),
+              library.Find<decltype(Crypto::power)>("BN_mod_exp"),
+              library.Find<decltype(Crypto::power_constant_time)>("BN_mod_exp_mont_consttime"),
+              library.Find<decltype(Crypto::sha1)>("SHA1"),
+              library.Find<decltype(Crypto::sha256)>("SHA256"),
+              library.Find<decltype(Crypto::sha512)>("SHA512")};
+  RunCrypto();
+  const StepResult result = Step(RunCrypto);
+  EXPECT_GT(StopsIn(result, CodeOf("/libcrypto")), 20'000u);
+  EXPECT_EQ(result.apart.stops, 0u);
+  Total total;
+  total.Add("libcrypto", result);
   total.Expect();
 }
 
