@@ -59,7 +59,10 @@ int main(int argc, char** argv) {
   const pprof::Status stopped = profile->Stop();
   if (isatty(2) != 0) std::fprintf(stderr, "\n");
   if (!stopped.ok()) return Fail("the profile was not written", stopped.message);
-  totals.samples_lost = static_cast<std::int64_t>(pprof::ReadStats().samples_lost);
+  const pprof::Stats stats = pprof::ReadStats();
+  totals.samples_lost = static_cast<std::int64_t>(stats.samples_lost);
+  totals.stacks = static_cast<std::int64_t>(stats.deliveries);
+  totals.stacks_complete = static_cast<std::int64_t>(stats.stacks_complete);
 
   demo::Summary summary;
   const std::string error = demo::Summarize(options, totals, &summary);

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "tests/support/busy.h"
+#include "tests/support/complete_stacks.h"
 #include "tests/support/pprof_reader.h"
 
 namespace pprof {
@@ -122,6 +123,9 @@ TEST(LibraryThread, IsNotSampledAndItsCpuTimeIsTheLibrarys) {
   ASSERT_TRUE(stopped.ok());
   EXPECT_LE(SamplesOf(*stopped), 5) << "600 ms of it would be 60 samples";
 }
+
+[[maybe_unused]] const auto* const g_complete_stacks =
+    testing::AddGlobalTestEnvironment(new test::CompleteStacks);
 
 }  // namespace
 }  // namespace pprof

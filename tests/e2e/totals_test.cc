@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/support/busy.h"
+#include "tests/support/complete_stacks.h"
 #include "tests/support/pprof_reader.h"
 
 namespace pprof {
@@ -256,6 +257,9 @@ TEST(Totals, OverlappingProfilesEachHoldTheirOwnWindow) {
   EXPECT_NEAR(static_cast<double>(total(second_bytes)), static_cast<double>(second_cpu),
               static_cast<double>(slack));
 }
+
+[[maybe_unused]] const auto* const g_complete_stacks =
+    testing::AddGlobalTestEnvironment(new test::CompleteStacks);
 
 }  // namespace
 }  // namespace pprof

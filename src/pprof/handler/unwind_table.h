@@ -29,6 +29,10 @@ struct UnwindModule {
                                // page_count + 1 entries
   std::uint32_t row_count;
   std::uint32_t page_count;
+  // Only of modules with code whose rules need one more register in frames that called another
+  // function: where each function has saved that register. Sorted by pc.
+  const UnwindRow* base_rows = nullptr;
+  std::uint32_t base_row_count = 0;
 };
 
 // All modules, sorted by start, not overlapping.

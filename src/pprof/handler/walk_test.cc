@@ -29,6 +29,10 @@ constexpr std::uintptr_t kNoRowPc = kCode + 0xa00;
 constexpr std::uintptr_t kSameFpPc = kCode + 0xb00;
 constexpr std::uintptr_t kHugePc = kCode + 0xc00;
 constexpr std::uintptr_t kFpAtFpPc = kCode + 0xd00;
+constexpr std::uintptr_t kBasePc = kCode + 0xe00;
+constexpr std::uintptr_t kSavesBasePc = kCode + 0xf00;
+constexpr std::uintptr_t kFpDeref8Pc = kCode + 0x1100;
+constexpr std::uintptr_t kIndexPc = kCode + 0x1200;
 constexpr std::uintptr_t kCodeEnd = kCode + 0x10000;
 constexpr std::uint32_t kR10 = 10;
 
@@ -40,14 +44,27 @@ const UnwindRow kRows[] = {
     {0x400, PackRule(kFpDeref, -1, kFpAtFp)},
     {0x4ff, PackSpecial(kSignal)},  // one byte before the trampoline, as libc says it
     {0x600, PackSpecial(kPlt + 11)},
-    {0x700, PackRegisterRule(kR10, 0, kShortFpSame)},
+    {0x700, PackRegisterRule(kRegister, kR10, 0, kShortFpSame)},
     {0x800, PackSpecial(kBad)},
-    {0x900, PackRule(kSpDeref, 1, kFpSame)},
+    {0x900, PackRule(kSpDeref8, 1, kFpSame)},
     {0xa00, PackSpecial(kEnd)},
     {0xb00, PackRule(kSp, 1, kFpSame)},
     {0xc00, PackRule(kSp, -1, kFpSame)},
     {0xd00, PackRule(kSp, 1, kFpAtFp)},
-    {0xe00, PackSpecial(kEnd)},
+    {0xe00, PackRegisterRule(kRegister, kBaseRegister, 0, kShortFpSame)},
+    {0xf00, PackRule(kSp, 3, kFpSame)},
+    {0x1000, PackSpecial(kEnd)},
+    {0x1100, PackRule(kFpDeref8, -2, kFpSame)},
+    {0x1200, PackRegisterRule(kIndexDeref8, kR10, 1, -2)},
+    {0x1300, PackSpecial(kEnd)},
+};
+
+// Where each saves rbx.
+const UnwindRow kBaseRows[] = {
+    {0x200, PackSpecial(kEnd)},
+    {0xe00, PackRule(kSp, 0, -3)},
+    {0xf00, PackRule(kSp, 0, -2)},
+    {0x1000, PackSpecial(kEnd)},
 };
 
 class WalkTest : public testing::Test {
@@ -60,7 +77,9 @@ class WalkTest : public testing::Test {
         ++pages_[page];
       }
     }
-    module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), kPages};
+    module_ = {kCode,  kCodeEnd,  kCode,
+               kRows,  pages_,    std::size(kRows),
+               kPages, kBaseRows, std::size(kBaseRows)};
     table_ = {&module_, 1};
     previous_ = g_unwind_table.exchange(&table_);
     bounds_ = {Address(0), Address(kWords)};
@@ -161,6 +180,30 @@ TEST_F(WalkTest, FollowsASavedStackPointer) {
   EXPECT_EQ(frames_, (Pcs{kStackDerefPc, kStartPc}));
 }
 
+TEST_F(WalkTest, FollowsAStackPointerSavedInTheFrame) {
+  stack_[58] = Address(70);
+  stack_[70] = kStartPc + 1;
+  Start(kFpDeref8Pc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kFpDeref8Pc, kStartPc}));
+}
+
+TEST_F(WalkTest, FollowsAStackPointerSavedBehindAnArray) {
+  stack_[40 + 9 + 1] = Address(70);
+  stack_[69] = Address(90);  // the caller's rbp
+  stack_[70] = kFpPc + 1;
+  stack_[91] = kStartPc + 1;
+  Start(kIndexPc, Address(40), Address(60));
+  Register(REG_R10, 9);
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kIndexPc, kFpPc, kStartPc}));
+  Register(REG_R10, std::uintptr_t{1} << 60);
+  EXPECT_EQ(Run(), WalkEnd::kUnreadable);
+  stack_[41] = kIndexPc + 1;  // in a caller the register is not known
+  Start(kSpPc, Address(40));
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+}
+
 TEST_F(WalkTest, FollowsBothHalvesOfPltStubs) {
   stack_[40] = kStartPc + 1;
   stack_[41] = kFpPc + 1;
@@ -185,6 +228,52 @@ TEST_F(WalkTest, UsesOtherRegistersInTheLeafOnly) {
   Start(kSpPc, Address(40));
   EXPECT_EQ(Run(), WalkEnd::kBadRow);
   EXPECT_EQ(frames_, (Pcs{kSpPc, kRegisterPc + 7}));
+}
+
+// Assembly that has its CFA in rbx calls a function that saves rbx, which calls one that does not.
+TEST_F(WalkTest, FindsTheBaseRegisterThatCalleesSaved) {
+  stack_[40] = kSavesBasePc + 8;  // called by
+  stack_[42] = Address(70);       // that has saved rbx
+  stack_[43] = kBasePc + 9;
+  stack_[69] = kStartPc + 1;
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(80));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSameFpPc, kSavesBasePc + 7, kBasePc + 8, kStartPc}));
+  bounds_ = {};
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+}
+
+TEST_F(WalkTest, FindsTheBaseRegisterAgainFurtherOut) {
+  stack_[40] = kBasePc + 9;   // the register is in rbx,
+  stack_[67] = Address(90);   // there it saved its caller's,
+  stack_[69] = kBasePc + 17;  // which is of the same kind
+  stack_[89] = kStartPc + 1;
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(70));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSameFpPc, kBasePc + 8, kBasePc + 16, kStartPc}));
+}
+
+TEST_F(WalkTest, GivesUpWhereTheBaseRegisterIsNotKnown) {
+  stack_[41] = kBasePc + 9;
+  Start(kSpPc, Address(40));  // may have changed rbx: no row
+  Register(REG_RBX, Address(70));
+  stack_[69] = kStartPc + 1;
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kBasePc + 8}));
+}
+
+TEST_F(WalkTest, GoesBackForTheBaseRegisterAFewTimesOnly) {
+  stack_[40] = kBasePc + 9;
+  for (std::size_t word = 40; word + 10 < kWords; word += 10) {
+    stack_[word + 7] = Address(word + 20);
+    stack_[word + 9] = kBasePc + 9;
+  }
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(50));
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+  EXPECT_LT(frames_.size(), 10u);
 }
 
 // A handler at word 40 that returns to the trampoline; the kernel's ucontext behind it.
@@ -310,6 +399,15 @@ TEST_F(WalkTest, FollowsTheFramePointerWhereThereIsNoRow) {
   Start(0x7f0000001000, Address(50), Address(60));  // code of no module
   EXPECT_EQ(Run(), WalkEnd::kComplete);
   EXPECT_EQ(frames_, (Pcs{0x7f0000001000, kFpPc + 7, kStartPc}));
+}
+
+// As makecontext sets it up: the first function of the stack returns to one that did not call it.
+TEST_F(WalkTest, EndsCompleteWhereAFunctionIsReturnedToAtItsFirstInstruction) {
+  stack_[41] = kSameFpPc;
+  stack_[61] = kFpPc + 8;  // a frame pointer of the stack that the context was made on
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kSameFpPc}));
 }
 
 TEST_F(WalkTest, DoesNotBelieveAFramePointerThatLeadsOutOfTheCode) {

@@ -18,6 +18,8 @@ constexpr std::uintptr_t kRedZone = 128;
 constexpr std::uintptr_t kUnknownStackReach = 1u << 20;
 // A frame larger than any known stack is a misread.
 constexpr std::uintptr_t kMaxFrameBytes = 256u << 20;
+// How often a walk goes back for kBaseRegister: hostile stacks must not make it quadratic.
+constexpr std::uint32_t kMaxRecoveries = 4;
 
 // DWARF register number (System V ABI, AMD64 supplement, figure 3.36) -> index in gregs.
 constexpr int kGregs[16] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
@@ -38,22 +40,25 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
   return &table.modules[low];
 }
 
-// The last row at or below pc; kEnd when there is none.
-std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
-  const auto offset = static_cast<std::uint32_t>(pc - module.base);
-  const std::uint32_t page = offset >> kUnwindPageShift;
-  if (page >= module.page_count) return PackSpecial(kEnd);
-  std::uint32_t low = module.pages[page];
-  std::uint32_t high = module.pages[page + 1];
+// The last row at or below an offset from the module's base; kEnd when there is none.
+std::uint32_t FindRule(const UnwindRow* rows, std::uint32_t low, std::uint32_t high,
+                       std::uint32_t offset) {
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
-    if (module.rows[middle].pc <= offset) {
+    if (rows[middle].pc <= offset) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return low == 0 ? PackSpecial(kEnd) : module.rows[low - 1].rule;
+  return low == 0 ? PackSpecial(kEnd) : rows[low - 1].rule;
+}
+
+std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
+  const auto offset = static_cast<std::uint32_t>(pc - module.base);
+  const std::uint32_t page = offset >> kUnwindPageShift;
+  if (page >= module.page_count) return PackSpecial(kEnd);
+  return FindRule(module.rows, module.pages[page], module.pages[page + 1], offset);
 }
 
 // Asks the kernel whether it can read a signal set at `address`: it copies the set first (EFAULT),
@@ -68,9 +73,7 @@ class Walker {
  public:
   Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table)
       : gregs_(context.uc_mcontext.gregs), table_(table) {
-    pc_ = Greg(REG_RIP);
-    sp_ = first_sp_ = Greg(REG_RSP);
-    fp_ = Greg(REG_RBP);
+    StartAtRegisters();
     if (sp_ < stack.high && sp_ >= kRedZone && sp_ - kRedZone >= stack.low) {
       mapped_low_ = sp_ - kRedZone;
       mapped_bytes_ = (stack.high & ~std::uintptr_t{7}) - mapped_low_;  // aligned words fit wholly
@@ -82,10 +85,12 @@ class Walker {
     for (;;) {
       if (frames == max) return {frames, WalkEnd::kTruncated};
       const std::uint32_t rule = Rule(pc_);
-      // The trampoline behind a signal handler was never called: its address is the return address
-      // as it is.
-      const bool trampoline = rule == PackSpecial(kSignal) && !registers_known_;
-      out[frames++] = trampoline ? pc_ + 1 : pc_;
+      if (KindOf(rule) == kSpecial && !registers_known_ && NeverCalled(rule)) {
+        out[frames++] = pc_ + 1;  // the return address as it is
+        if (rule == PackSpecial(kEnd)) return {frames, WalkEnd::kComplete};
+      } else {
+        out[frames++] = pc_;
+      }
       const WalkEnd end = Step(rule);
       if (end != kGoOn) return {frames, end};
     }
@@ -94,7 +99,22 @@ class Walker {
  private:
   static constexpr WalkEnd kGoOn = static_cast<WalkEnd>(255);
 
+  // Code that a hand-made stack returns to: the trampoline behind a signal handler, and the first
+  // instruction of a function, where no call returns to. That is where a context of makecontext
+  // begins.
+  bool NeverCalled(std::uint32_t rule) {
+    if (rule == PackSpecial(kSignal)) return true;
+    return rule == PackSpecial(kEnd) && Rule(pc_ + 1) != PackSpecial(kEnd);
+  }
+
   std::uintptr_t Greg(int index) const { return static_cast<std::uintptr_t>(gregs_[index]); }
+
+  void StartAtRegisters() {
+    pc_ = Greg(REG_RIP);
+    sp_ = first_sp_ = Greg(REG_RSP);
+    fp_ = Greg(REG_RBP);
+    registers_known_ = true;
+  }
 
   // Moves pc_, sp_ and fp_ to the caller.
   WalkEnd Step(std::uint32_t rule) {
@@ -112,21 +132,42 @@ class Walker {
       case kFpDeref:
         if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         break;
-      case kSpDeref:
+      case kSpDeref8:
         if (!Read(sp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         cfa += 8;
         break;
       case kRegister:
+        if (registers_known_) {
+          cfa = Greg(kGregs[RegisterOf(rule)]) + offset;
+        } else if (RegisterOf(rule) == kBaseRegister && Base(&cfa)) {
+          cfa += offset;
+        } else {
+          return WalkEnd::kBadRow;
+        }
+        fp_slot = LongFp(rule);
+        break;
+      case kFpDeref8:
+        if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
+        cfa += 8;
+        break;
+      case kIndexDeref8:
         if (!registers_known_) return WalkEnd::kBadRow;
-        cfa = Greg(kGregs[RegisterOf(rule)]) + offset;
-        fp_slot = ShortFpOf(rule);
-        if (fp_slot == kShortFpSame) fp_slot = kFpSame;
-        if (fp_slot == kShortFpAtFp) fp_slot = kFpAtFp;
+        if (!Read(sp_ + 8 * Greg(kGregs[RegisterOf(rule)]) + offset, &cfa))
+          return WalkEnd::kUnreadable;
+        cfa += 8;
+        fp_slot = LongFp(rule);
         break;
       default:
         return WalkEnd::kBadRow;
     }
     return ToCaller(cfa, fp_slot);
+  }
+
+  // The short rbp field as the long one.
+  static std::int32_t LongFp(std::uint32_t rule) {
+    const std::int32_t slot = ShortFpOf(rule);
+    if (slot == kShortFpSame) return kFpSame;
+    return slot == kShortFpAtFp ? kFpAtFp : slot;
   }
 
   WalkEnd ToCaller(std::uintptr_t cfa, std::int32_t fp_slot) {
@@ -150,6 +191,44 @@ class Walker {
           1;  // inside the call, whose row holds: the next one may belong to other code
     registers_known_ = false;
     return kGoOn;
+  }
+
+  // kBaseRegister in the present frame, which called another function.
+  bool Base(std::uintptr_t* value) {
+    if (base_known_) {
+      *value = base_;
+      return true;
+    }
+    if (++recoveries_ > kMaxRecoveries) return false;
+    return RecoverBase(*this, value);
+  }
+
+  // Walks to the present frame once more, now with an eye on that register: so it costs nothing in
+  // all other stacks. By value: the walker's own state is to stay in registers.
+  [[gnu::noinline, gnu::cold]] static bool RecoverBase(Walker walker, std::uintptr_t* value) {
+    const std::uintptr_t pc = walker.pc_;
+    const std::uintptr_t sp = walker.sp_;
+    walker.StartAtRegisters();
+    walker.base_ = walker.Greg(kGregs[kBaseRegister]);
+    walker.base_known_ = true;
+    while (walker.sp_ < sp) {
+      const std::uint32_t rule = walker.Rule(walker.pc_);
+      const std::uint32_t saved = walker.BaseRule(rule);
+      if (saved == PackSpecial(kEnd) || walker.Step(rule) != kGoOn) return false;
+      const auto slot = static_cast<std::uintptr_t>(std::intptr_t{FpOf(saved)} * 8);
+      if (FpOf(saved) != kFpSame && !walker.Read(walker.sp_ + slot, &walker.base_)) return false;
+    }
+    *value = walker.base_;
+    return walker.pc_ == pc;
+  }
+
+  // Where the present frame has saved its caller's kBaseRegister; kEnd: not known.
+  std::uint32_t BaseRule(std::uint32_t rule) const {
+    // A frame of nothing but the return address has saved nothing, so it has changed nothing.
+    if (KindOf(rule) == kSp && OffsetOf(rule) == 1) return PackRule(kSp, 0, kFpSame);
+    if (module_ == nullptr || module_->base_rows == nullptr) return PackSpecial(kEnd);
+    return FindRule(module_->base_rows, 0, module_->base_row_count,
+                    static_cast<std::uint32_t>(pc_ - module_->base));
   }
 
   WalkEnd StepSpecial(std::int32_t special) {
@@ -243,9 +322,12 @@ class Walker {
   std::uintptr_t sp_ = 0;
   std::uintptr_t fp_ = 0;
   std::uintptr_t first_sp_ = 0;
+  std::uintptr_t base_ = 0;  // kBaseRegister, if base_known_
+  std::uint32_t recoveries_ = 0;
   std::uintptr_t probed_page_ = 1;  // no page has this address
   bool registers_known_ = true;     // gregs_ are those of the present frame
   bool switched_stack_ = false;
+  bool base_known_ = false;
 };
 
 }  // namespace
