@@ -154,8 +154,8 @@ void Uploader::Run() noexcept {
       }
       UpdateGauges();
     }
-    changed_.notify_all();
     Say(level, line);
+    changed_.notify_all();
   }
 }
 
