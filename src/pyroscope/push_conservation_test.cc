@@ -39,6 +39,14 @@ class FaultyServer {
       const bool keep = dice < 6 || dice == 9 || dice == 10 || dice == 12;
       if (keep) kept_.insert(DecodePush(request.body).profile);
     }
+    if (dice < 6) {
+      connection.Accept();
+    } else {
+      Misbehave(dice, connection);
+    }
+  }
+
+  static void Misbehave(int dice, TestConnection& connection) {
     switch (dice) {
       case 6:
         connection.Answer(400, "application/json", "{}");
@@ -67,11 +75,7 @@ class FaultyServer {
         connection.Hang();
         break;
       default:
-        if (dice == 15) {
-          connection.Answer(200, "text/html", "<html>");
-        } else {
-          connection.Accept();
-        }
+        connection.Answer(200, "text/html", "<html>");
     }
   }
 

@@ -125,6 +125,28 @@ TEST(PushFaults, TheSameBytesAreNotTriedForEver) {
   }
 }
 
+TEST(PushFaults, AnOutageOfTheWholeServerUsesUpNoProfile) {
+  std::atomic<bool> accept{false};
+  TestServer server([&](const TestRequest&, TestConnection& connection) {
+    if (accept) {
+      connection.Accept();
+    } else {
+      connection.Answer(500, "application/json", "{}");
+    }
+  });
+  FakeSource source;
+  Tuning tuning = FastTuning();
+  tuning.patience = 1h;
+  const StatsSince stats;
+  Profiler profiler = StartFast(server.url(), source, tuning);
+  EXPECT_EQ(profiler.Flush(1ms).code, Status::Code::kTimeout);
+  ASSERT_TRUE(server.WaitForRequests(20));
+  accept = true;
+  EXPECT_TRUE(profiler.Flush(30s).ok());
+  EXPECT_EQ(stats.Now().profiles_accepted, 2U);
+  EXPECT_EQ(stats.Now().profiles_lost, 0U);
+}
+
 TEST(PushFaults, DownAtStartIsNoErrorAndNothingIsLost) {
   std::uint16_t port = 0;
   {

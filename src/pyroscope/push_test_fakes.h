@@ -198,6 +198,7 @@ inline Tuning FastTuning() {
   Tuning tuning;
   tuning.http = {std::chrono::milliseconds(500), std::chrono::milliseconds(500)};
   tuning.backoff = {std::chrono::milliseconds(2), std::chrono::milliseconds(10)};
+  tuning.patience = std::chrono::milliseconds(0);
   return tuning;
 }
 
