@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -30,23 +31,29 @@ std::string Part(CURLU* url, CURLUPart part, unsigned int flags = 0) {
   return copy;
 }
 
-// The address without what stands between "//" and the last '@' before the path.
-std::string WithoutUser(std::string_view address) {
+// For messages about an address that may be no URL: without what stands between "//" and the last
+// '@', and without a query, since both may hold a secret.
+std::string Harmless(std::string_view address) {
   const std::size_t slashes = address.find("//");
   const std::size_t start = slashes == std::string_view::npos ? 0 : slashes + 2;
   const std::size_t at = address.rfind('@');
   std::string text(address);
+  text.resize(std::min(text.find('?', at == std::string_view::npos ? 0 : at), text.size()));
   if (at != std::string_view::npos && at >= start) text.erase(start, at + 1 - start);
   return Printable(text, kQuoteBytes);
 }
 
 Status Wrong(std::string_view address, const std::string& why) {
-  return {Status::Code::kInvalidArgument, "server_address \"" + WithoutUser(address) + "\" " + why};
+  return {Status::Code::kInvalidArgument, "server_address \"" + Harmless(address) + "\" " + why};
+}
+
+std::string WithoutSlashes(std::string text) {
+  while (!text.empty() && text.back() == '/') text.pop_back();
+  return text;
 }
 
 std::string PushPath(const std::string& base) {
-  std::string path = base;
-  while (!path.empty() && path.back() == '/') path.pop_back();
+  std::string path = WithoutSlashes(base);
   if (path.size() >= kPushPath.size() &&
       path.compare(path.size() - kPushPath.size(), kPushPath.size(), kPushPath) == 0) {
     return path;
@@ -80,13 +87,15 @@ Result<Endpoint> ParseEndpoint(std::string_view server_address) {
   if (endpoint.host.empty()) return Wrong(address, "names no host");
   endpoint.user = Part(url.get(), CURLUPART_USER, CURLU_URLDECODE);
   endpoint.password = Part(url.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
-  endpoint.address = WithoutUser(address);
-  const std::string path = PushPath(Part(url.get(), CURLUPART_PATH));
-  curl_url_set(url.get(), CURLUPART_USER, nullptr, 0);
-  curl_url_set(url.get(), CURLUPART_PASSWORD, nullptr, 0);
-  curl_url_set(url.get(), CURLUPART_OPTIONS, nullptr, 0);
-  curl_url_set(url.get(), CURLUPART_FRAGMENT, nullptr, 0);
-  curl_url_set(url.get(), CURLUPART_PATH, path.c_str(), 0);
+  const std::string path = Part(url.get(), CURLUPART_PATH);
+  const std::string query = Part(url.get(), CURLUPART_QUERY);
+  for (const CURLUPart part : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS,
+                               CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
+    curl_url_set(url.get(), part, nullptr, 0);
+  }
+  endpoint.address = WithoutSlashes(Part(url.get(), CURLUPART_URL));
+  curl_url_set(url.get(), CURLUPART_PATH, PushPath(path).c_str(), 0);
+  if (!query.empty()) curl_url_set(url.get(), CURLUPART_QUERY, query.c_str(), 0);
   endpoint.url = Part(url.get(), CURLUPART_URL);
   if (endpoint.url.empty()) return Wrong(address, "is no URL");
   return endpoint;

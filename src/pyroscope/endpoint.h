@@ -12,7 +12,7 @@ namespace pyroscope::internal {
 
 struct Endpoint {
   std::string url;      // of the push method; without user name and password
-  std::string address;  // what the user wrote, without those: for log lines
+  std::string address;  // the server's, without those and without a query: for log lines
   std::string user;     // from the URL, decoded
   std::string password;
   std::string host;

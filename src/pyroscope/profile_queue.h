@@ -22,6 +22,7 @@ struct QueuedProfile {
   // Over its tries so far.
   int tries = 0;             // begun
   int tries_that_count = 0;  // after which the server had seen the bytes (Verdict::counts)
+  TimePoint first_failure;   // the first of those
   bool maybe_taken = false;
   TimePoint not_before;  // of the next one
 };

@@ -4,9 +4,12 @@
 
 #include <pprof/log.h>
 #include <pprof/profile_source.h>
+#include <pyroscope/stats.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -188,6 +191,54 @@ class LogRecorder {
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
+};
+
+// Retries and gives up within milliseconds.
+inline Tuning FastTuning() {
+  Tuning tuning;
+  tuning.http = {std::chrono::milliseconds(500), std::chrono::milliseconds(500)};
+  tuning.backoff = {std::chrono::milliseconds(2), std::chrono::milliseconds(10)};
+  tuning.patience = std::chrono::milliseconds(0);
+  return tuning;
+}
+
+// One window, until Flush or Stop ends it.
+inline Config ConfigFor(const std::string& url) {
+  Config config;
+  config.application_name = "shop";
+  config.server_address = url;
+  config.upload_interval = std::chrono::minutes(10);
+  return config;
+}
+
+// Counters since this was made.
+class StatsSince {
+ public:
+  Stats Now() const {
+    Stats now = ReadStats();
+    now.windows -= start_.windows;
+    now.windows_empty -= start_.windows_empty;
+    now.windows_failed -= start_.windows_failed;
+    now.profiles_taken -= start_.profiles_taken;
+    now.profiles_accepted -= start_.profiles_accepted;
+    now.profiles_lost -= start_.profiles_lost;
+    now.profiles_unknown -= start_.profiles_unknown;
+    now.profiles_lost_refused -= start_.profiles_lost_refused;
+    now.profiles_lost_given_up -= start_.profiles_lost_given_up;
+    now.profiles_lost_queue_full -= start_.profiles_lost_queue_full;
+    now.profiles_lost_unsent -= start_.profiles_lost_unsent;
+    now.samples_taken -= start_.samples_taken;
+    now.samples_accepted -= start_.samples_accepted;
+    now.samples_lost -= start_.samples_lost;
+    now.samples_unknown -= start_.samples_unknown;
+    now.attempts -= start_.attempts;
+    now.retries -= start_.retries;
+    now.bytes_sent -= start_.bytes_sent;
+    return now;
+  }
+
+ private:
+  const Stats start_ = ReadStats();
 };
 
 // An environment of its own.

@@ -165,7 +165,7 @@ void Session::CutWindow(bool last) noexcept {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       flushes = flushes_asked_;
-      abandon = last && abandon_window_;
+      abandon = window_abandoned_ = last && abandon_window_;
       next_labels = next_tags_ ? MakeSeriesLabels(settings_.service_name, *next_tags_) : labels_;
       next_tags_.reset();
     }
@@ -268,7 +268,7 @@ Status Session::Stop(std::chrono::milliseconds timeout) {
   const Ends ends = WaitForEnds(deadline);
   JoinOrDetach(&window_thread_, ends.windows);
   JoinOrDetach(&upload_thread_, ends.uploads);
-  const Status status = StopStatus(timeout, ends.windows);
+  const Status status = StopStatus(timeout, ends.window_read);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopped_ = true;
@@ -287,7 +287,7 @@ Session::Ends Session::WaitForEnds(TimePoint deadline) {
     lock.lock();
     changed_.wait_for(lock, kGrace, ended);
   }
-  return {windows_done_, uploads_done_};
+  return {windows_done_, uploads_done_, windows_done_ && !window_abandoned_};
 }
 
 // A thread that is still at work, reading symbols or in a name server's hands, ends by itself.

@@ -52,6 +52,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Ends {
     bool windows = false;
     bool uploads = false;
+    bool window_read = false;  // the last one
   };
   Ends WaitForEnds(TimePoint deadline);
   void JoinOrDetach(std::thread* thread, bool ended) noexcept;
@@ -78,8 +79,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool stopping_ = false;
   bool stopped_ = false;
   bool abandon_window_ = false;  // no time to read the last one
-  bool windows_done_ = false;    // the window thread is at its end
-  bool uploads_done_ = false;    // the upload thread is at its end
+  bool window_abandoned_ = false;
+  bool windows_done_ = false;  // the window thread is at its end
+  bool uploads_done_ = false;  // the upload thread is at its end
 };
 
 }  // namespace pyroscope::internal

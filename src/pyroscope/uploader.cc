@@ -154,8 +154,8 @@ void Uploader::Run() noexcept {
       }
       UpdateGauges();
     }
-    changed_.notify_all();
     Say(level, line);
+    changed_.notify_all();
   }
 }
 
@@ -209,7 +209,7 @@ Answer Uploader::Post(const QueuedProfile& profile) noexcept {
 std::string Uploader::Conclude(QueuedProfile profile, const Verdict& verdict,
                                const Answer& answer) {
   ++profile.tries;
-  if (verdict.counts) ++profile.tries_that_count;
+  if (verdict.counts && profile.tries_that_count++ == 0) profile.first_failure = Clock::now();
   if (verdict.maybe_taken) profile.maybe_taken = true;
   if (verdict.outcome == Outcome::kAccepted) return Accepted(profile);
   if (aborted_ || verdict.outcome == Outcome::kAborted) {
@@ -217,15 +217,21 @@ std::string Uploader::Conclude(QueuedProfile profile, const Verdict& verdict,
     CountUnsent(profile);
     return "";
   }
-  if (verdict.outcome == Outcome::kRetry &&
-      profile.tries_that_count < tuning_.max_tries_that_count) {
+  if (verdict.outcome == Outcome::kRetry && !IsHopeless(profile)) {
     return TryLater(std::move(profile), verdict, answer);
   }
   return GiveUp(profile, verdict);
 }
 
+bool Uploader::IsHopeless(const QueuedProfile& profile) const {
+  if (profile.tries_that_count < tuning_.max_tries_that_count) return false;
+  return last_accepted_ > profile.first_failure ||
+         Clock::now() - profile.first_failure >= tuning_.patience;
+}
+
 std::string Uploader::Accepted(const QueuedProfile& profile) {
   queue_.Settle(profile);
+  last_accepted_ = Clock::now();
   failures_in_a_row_ = 0;
   server_not_before_ = {};
   Count([&](Stats* stats) {

@@ -33,9 +33,11 @@ struct Tuning {
   // Half of what a Pyroscope server lets a tenant send by default (4 MB/s, bursts of 2 MiB).
   double bytes_per_second = 2e6;
   std::size_t burst_bytes = std::size_t{1} << 20;
-  // Times that a server may fail on the same bytes. Those that it failed on the fewest times go
-  // first, so that an outage of ten minutes uses up only a few of these for each profile.
+  // A profile is given up when the server has failed on it so often, and either took others since
+  // or has failed for so long: ten minutes of outage lose nothing. Those that it failed on the
+  // fewest times go first.
   int max_tries_that_count = 8;
+  std::chrono::milliseconds patience = std::chrono::minutes(10);
   std::chrono::milliseconds log_interval = std::chrono::minutes(1);
 };
 
@@ -79,6 +81,7 @@ class Uploader {
   // mutex_ held. Each returns the line to log.
   std::string Conclude(QueuedProfile profile, const Verdict& verdict, const Answer& answer);
   std::string Accepted(const QueuedProfile& profile);
+  bool IsHopeless(const QueuedProfile& profile) const;
   std::string TryLater(QueuedProfile profile, const Verdict& verdict, const Answer& answer);
   std::string GiveUp(const QueuedProfile& profile, const Verdict& verdict);
   std::string Line(const Verdict& verdict, const char* consequence);
@@ -99,6 +102,7 @@ class Uploader {
   FailureLog log_;
   Losses losses_;
   int failures_in_a_row_ = 0;
+  TimePoint last_accepted_{};
   TimePoint server_not_before_{};  // of the next try with whatever profile
   std::optional<TimePoint> deadline_;
   bool finishing_ = false;
