@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/base/status.h"
 #include "src/pprof/profiler/source.h"
 
 namespace pprof {
@@ -102,7 +103,7 @@ Result<CpuProfile> Start(const CpuProfileOptions& options, Sink&& set_sink) noex
     if (!status.ok()) return status;
     return CpuProfile(std::move(impl));
   } catch (...) {
-    return Status{Status::Code::kUnavailable, "no memory to start a profile"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");
   }
 }
 
@@ -127,13 +128,15 @@ CpuProfile::~CpuProfile() {
 }
 
 Status CpuProfile::Stop() noexcept {
-  if (impl_ == nullptr) return {Status::Code::kStopped, "the profile was moved from"};
+  if (impl_ == nullptr) {
+    return base::MakeStatus(Status::Code::kStopped, "the profile was moved from");
+  }
   try {
     return impl_->Stop();
   } catch (const std::bad_alloc&) {
-    return {Status::Code::kIo, "no memory to write the profile"};
+    return base::MakeStatus(Status::Code::kIo, "no memory to write the profile");
   } catch (...) {
-    return {Status::Code::kIo, "the write function threw an exception"};
+    return base::MakeStatus(Status::Code::kIo, "the write function threw an exception");
   }
 }
 

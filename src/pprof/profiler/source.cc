@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "src/pprof/base/status.h"
 #include "src/pprof/encode/limited_encoder.h"
 #include "src/pprof/profiler/shared_symbolizer.h"
 #include "src/pprof/profiler/source.h"
@@ -63,18 +64,20 @@ class CpuWindow final : public ProfileWindow {
   bool OfThisProcess() const { return fork_generation_ == Sampler::ForkGeneration(); }
 
   Status Check() const noexcept {
-    if (window_ == nullptr) return {Status::Code::kStopped, "the profile was stopped before"};
+    if (window_ == nullptr) {
+      return base::MakeStatus(Status::Code::kStopped, "the profile was stopped before");
+    }
     if (OfThisProcess()) return {};
-    return {Status::Code::kStopped,
-            "the profile was started before fork() and belongs to the parent process; start "
-            "another one in the child"};
+    return base::MakeStatus(Status::Code::kStopped,
+                            "the profile was started before fork() and belongs to the parent "
+                            "process; start another one in the child");
   }
 
   static EncodedWindow Encode(const Window& window, const ProfileLimits& limits) {
     return encode::EncodeLimited(profiler::AssembleShared(window), limits);
   }
   static Status NoMemory() {
-    return {Status::Code::kUnavailable, "no memory to assemble the profile"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to assemble the profile");
   }
 
   std::unique_ptr<Window> window_;
@@ -93,7 +96,7 @@ class CpuSource final : public ProfileSource {
       if (!status.ok()) return status;
       return std::unique_ptr<ProfileWindow>(MakeStarted(std::move(window)));
     } catch (...) {
-      return Status{Status::Code::kUnavailable, "no memory to start a profile"};
+      return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");
     }
   }
 

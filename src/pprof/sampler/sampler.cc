@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
-#include <string>
+#include <system_error>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/base/status.h"
 #include "src/pprof/labels/thread.h"
 #include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/signal_install.h"
@@ -112,7 +112,7 @@ Status Sampler::Start(Window* window, int rate) noexcept {
     NoteModules();
   } catch (...) {
     if (first) StopSampling();
-    return {Status::Code::kUnavailable, "no memory to start a profile"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");
   }
   return {};
 }
@@ -140,7 +140,7 @@ Status Sampler::Cut(Window* window, Window* next) noexcept {
   try {
     Open(next);
   } catch (...) {
-    return {Status::Code::kUnavailable, "no memory to start the next window"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start the next window");
   }
   window->end_ns = next->start_ns = static_cast<std::uint64_t>(MonotonicNs());
   Close(window);
@@ -155,8 +155,11 @@ Status Sampler::StartSampling(int rate) noexcept {
   period_ns_ = 1000000000 / rate;
   // About ten signals of a busy thread between two ticks, whatever the rate.
   tick_ns_ = std::clamp<std::int64_t>(10 * period_ns_, 10000000, 100000000);
-  if (!MapRings())
-    return {Status::Code::kUnavailable, "no address space for sample buffers (8 MiB)"};
+  if (!MapRings()) {
+    return base::MakeStatus(Status::Code::kUnavailable,
+                            "no address space for sample buffers: ", errno,
+                            "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
+  }
   modules_.Refresh(true);
   const Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;
@@ -169,10 +172,9 @@ Status Sampler::StartSampling(int rate) noexcept {
   timers_.Start(period_ns_, ++session_);
   if (timers_.armed() > 0 || timers_.last_error() == 0) return {};
   StopSampling();
-  return {Status::Code::kUnavailable,
-          std::string("no thread can be sampled: timer_create: ") +
-              std::strerror(timers_.last_error()) +
-              "; raise RLIMIT_SIGPENDING (ulimit -i) or run where CPU-time timers work"};
+  return base::MakeStatus(
+      Status::Code::kUnavailable, "no thread can be sampled: timer_create: ", timers_.last_error(),
+      "; raise RLIMIT_SIGPENDING (ulimit -i) or run where CPU-time timers work");
 }
 
 Status Sampler::StartCollector() noexcept {
@@ -186,9 +188,12 @@ Status Sampler::StartCollector() noexcept {
   Status status;
   try {
     collector_ = std::thread([this] { CollectorMain(); });
+  } catch (const std::system_error& error) {
+    status = base::MakeStatus(Status::Code::kUnavailable,
+                              "the collector thread cannot be started: pthread_create: ",
+                              error.code().value(), "; see ulimit -u and the cgroup's pids.max");
   } catch (...) {
-    status = {Status::Code::kUnavailable,
-              "the collector thread cannot be started (pthread_create)"};
+    status = base::MakeStatus(Status::Code::kUnavailable, "no memory for the collector thread");
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   while (status.ok() && collector_tid_.load(std::memory_order_acquire) == 0) sched_yield();

@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
 #include <utility>
 
 #include "src/pprof/base/log.h"
@@ -149,10 +148,12 @@ void ThreadTimers::Refuse(ThreadRecord& record, int error) noexcept {
   record.refused = true;
   last_error_.store(error, std::memory_order_relaxed);
   stats_.refused.fetch_add(1, std::memory_order_relaxed);
-  base::LogOnce(LogLevel::kWarning, "timer refused",
-                std::string("a thread is not sampled: timer_create: ") + std::strerror(error) +
-                    "; raise RLIMIT_SIGPENDING (ulimit -i), which all processes of this user "
-                    "share (see SigQ in /proc/self/status)");
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "a thread is not sampled: timer_create: %s; raise RLIMIT_SIGPENDING (ulimit -i), "
+                "which all processes of this user share (see SigQ in /proc/self/status)",
+                std::strerror(error));
+  base::LogOnce(LogLevel::kWarning, "timer refused", line);
 }
 
 // CPU time that the samples of a thread with a timer do not stand for yet; negative if they stand
