@@ -120,7 +120,6 @@ class Walker {
   WalkEnd Step(std::uint32_t rule) {
     if (KindOf(rule) == kSpecial) return StepSpecial(OffsetOf(rule));
     std::uintptr_t cfa = 0;
-    std::int32_t fp_slot = FpOf(rule);
     const std::uintptr_t offset = static_cast<std::uintptr_t>(std::intptr_t{OffsetOf(rule)} * 8);
     switch (KindOf(rule)) {
       case kSp:
@@ -136,31 +135,33 @@ class Walker {
         if (!Read(sp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         cfa += 8;
         break;
-      case kRegister:
-        if (registers_known_) {
-          cfa = Greg(kGregs[RegisterOf(rule)]) + offset;
-        } else if (RegisterOf(rule) == kBaseRegister && Base(&cfa)) {
-          cfa += offset;
-        } else {
-          return WalkEnd::kBadRow;
-        }
-        fp_slot = LongFp(rule);
-        break;
       case kFpDeref8:
         if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         cfa += 8;
         break;
-      case kIndexDeref8:
-        if (!registers_known_) return WalkEnd::kBadRow;
-        if (!Read(sp_ + 8 * Greg(kGregs[RegisterOf(rule)]) + offset, &cfa))
-          return WalkEnd::kUnreadable;
-        cfa += 8;
-        fp_slot = LongFp(rule);
-        break;
       default:
-        return WalkEnd::kBadRow;
+        return StepByRegister(rule);
     }
-    return ToCaller(cfa, fp_slot);
+    return ToCaller(cfa, FpOf(rule));
+  }
+
+  // Rules with a register in them, and a shorter rbp field.
+  WalkEnd StepByRegister(std::uint32_t rule) {
+    const std::uint32_t reg = RegisterOf(rule);
+    const std::uintptr_t offset = static_cast<std::uintptr_t>(std::intptr_t{OffsetOf(rule)} * 8);
+    std::uintptr_t cfa = 0;
+    if (registers_known_) {
+      cfa = Greg(kGregs[reg]);
+    } else if (KindOf(rule) != kRegister || reg != kBaseRegister || !Base(&cfa)) {
+      return WalkEnd::kBadRow;
+    }
+    if (KindOf(rule) == kRegister) {
+      cfa += offset;
+    } else {
+      if (!Read(sp_ + 8 * cfa + offset, &cfa)) return WalkEnd::kUnreadable;
+      cfa += 8;
+    }
+    return ToCaller(cfa, LongFp(rule));
   }
 
   // The short rbp field as the long one.
