@@ -186,6 +186,7 @@ json Driver::Report() {
                    {"worst_wall_us", latency.worst_wall_us},
                    {"blocked_over_10ms", latency.blocked_over_10ms}}},
                  {"spans", work_.spans()},
+                 {"deliveries", pprof::ReadStats().deliveries},
                  {"peak_kib", StatusKib("VmHWM")},
                  {"threads", StatusKib("Threads")}};
   report["client"] = ClientStats();
