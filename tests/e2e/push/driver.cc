@@ -8,6 +8,8 @@
 //   {"do": "tags", "tags": {...}}
 //   {"do": "destroy"}                           the Profiler, without Stop
 //   {"do": "step_clock", "seconds": N}          needs clock_shim
+//   {"do": "serve"}                             pprof_http::Serve, and the CPU clock is recorded
+//   {"do": "timeline"}                          what was recorded: [[wall ns, CPU ns], ...]
 //   {"do": "report"}                            counters, log lines, latency, memory
 //   {"do": "exit", "how": "return" | "exit" | "_exit"}
 //
@@ -16,6 +18,7 @@
 #include <dlfcn.h>
 #include <pprof/log.h>
 #include <pprof/stats.h>
+#include <pprof_http/pprof_http.h>
 #include <pyroscope/pyroscope.h>
 #include <pyroscope/stats.h>
 #include <unistd.h>
@@ -30,6 +33,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/e2e/push/timeline.h"
 #include "tests/e2e/push/work.h"
 
 namespace {
@@ -77,10 +81,14 @@ class Driver {
   json Work(const json& options);
   json Report();
   json Step(const json& command);
+  json Serve();
+  json RecordedTimeline();
   json Exit(const std::string& how);
 
   push_driver::Work work_;
+  push_driver::Timeline timeline_;
   std::optional<pyroscope::Profiler> profiler_;
+  std::optional<pprof_http::Server> server_;
   bool ended_ = false;
 };
 
@@ -178,6 +186,7 @@ json Driver::Report() {
                    {"worst_wall_us", latency.worst_wall_us},
                    {"blocked_over_10ms", latency.blocked_over_10ms}}},
                  {"spans", work_.spans()},
+                 {"deliveries", pprof::ReadStats().deliveries},
                  {"peak_kib", StatusKib("VmHWM")},
                  {"threads", StatusKib("Threads")}};
   report["client"] = ClientStats();
@@ -192,6 +201,20 @@ json Driver::Step(const json& command) {
   if (step == nullptr) return {{"ok", false}, {"message", "clock_shim is not loaded"}};
   step(command.at("seconds").get<long long>() * 1'000'000'000);
   return {{"ok", true}};
+}
+
+json Driver::Serve() {
+  auto server = pprof_http::Serve({"127.0.0.1:0"});
+  if (!server.ok()) return {{"ok", false}, {"message", server.status().message}};
+  server_.emplace(std::move(*server));
+  timeline_.Start();
+  return {{"ok", true}, {"address", server_->address()}};
+}
+
+json Driver::RecordedTimeline() {
+  json points = json::array();
+  for (const auto& point : timeline_.Stop()) points.push_back({point.wall_ns, point.cpu_ns});
+  return {{"ok", true}, {"points", points}};
 }
 
 json Driver::Exit(const std::string& how) {
@@ -209,6 +232,8 @@ json Driver::Do(const json& command) {
   if (what == "work") return Work(command);
   if (what == "report") return Report();
   if (what == "step_clock") return Step(command);
+  if (what == "serve") return Serve();
+  if (what == "timeline") return RecordedTimeline();
   if (what == "exit") return Exit(command.at("how"));
   if (what == "idle") {
     work_.Stop();
