@@ -15,29 +15,30 @@
 namespace otelpyroscope_test {
 namespace {
 
-// Uses the storage before it, or the API's default one.
+using Storage = nostd::shared_ptr<context::RuntimeContextStorage>;
+
+// A storage of the application's own over another.
 class OtherStorage final : public context::RuntimeContextStorage {
  public:
-  explicit OtherStorage(context::RuntimeContextStorage* before) : before_(before) {}
-  context::Context GetCurrent() noexcept override { return before_->GetCurrent(); }
+  explicit OtherStorage(Storage below) : below_(below) {}
+  context::Context GetCurrent() noexcept override { return below_->GetCurrent(); }
   nostd::unique_ptr<context::Token> Attach(const context::Context& context) noexcept override {
-    return before_->Attach(context);
+    return below_->Attach(context);
   }
-  bool Detach(context::Token& token) noexcept override { return before_->Detach(token); }
+  bool Detach(context::Token& token) noexcept override { return below_->Detach(token); }
 
  private:
-  context::RuntimeContextStorage* const before_;
+  const Storage below_;
 };
 
-context::RuntimeContextStorage* Installed() {
-  return const_cast<context::RuntimeContextStorage*>(
-      context::RuntimeContext::GetConstRuntimeContextStorage().get());
+const context::RuntimeContextStorage* Installed() {
+  return context::RuntimeContext::GetConstRuntimeContextStorage().get();
 }
 
-void SetStorage(context::RuntimeContextStorage* storage) {
-  context::RuntimeContext::SetRuntimeContextStorage(
-      nostd::shared_ptr<context::RuntimeContextStorage>(storage));
+void SetStorageOver(const Storage& below) {
+  context::RuntimeContext::SetRuntimeContextStorage(Storage(new OtherStorage(below)));
 }
+void SetOtherStorage() { SetStorageOver(Storage(new context::ThreadLocalContextStorage)); }
 
 std::uint64_t Lost() { return pprof::ReadStats().context_storage_lost; }
 
@@ -54,8 +55,8 @@ TEST(Replaced, IsSaidOnceAndNeverUndone) {
     CountLogLines();
     Program program;
     EXPECT_EQ(Lost(), 0u);
-    auto* theirs = new OtherStorage(new context::ThreadLocalContextStorage);
-    SetStorage(theirs);
+    SetOtherStorage();
+    const auto* theirs = Installed();
     EXPECT_FALSE(otelpyroscope::ContextStorageInstalled());
     EXPECT_FALSE(otelpyroscope::InstallContextStorage());
     for (int i = 0; i < 3; ++i) {
@@ -74,7 +75,7 @@ TEST(Replaced, IsNoticedWhileASpanOfOursIsCurrent) {
     Program program;
     const Span root = program.Start("root");
     const trace::Scope scope(root);
-    SetStorage(new OtherStorage(new context::ThreadLocalContextStorage));
+    SetOtherStorage();
     EXPECT_EQ(SpanIdLabel(), IdOf(root)) << "nothing of ours was called yet";
     const Span next = program.Start("next");
     EXPECT_EQ(Lost(), 1u);
@@ -95,7 +96,7 @@ TEST(Replaced, EachThreadLosesItsLabels) {
       const Span root = program.Start("root");
       const trace::Scope scope(root);
       std::thread([&] {
-        SetStorage(new OtherStorage(new context::ThreadLocalContextStorage));
+        SetOtherStorage();
         program.Start("elsewhere");
         EXPECT_EQ(Lost(), 1u);
       }).join();
@@ -113,7 +114,10 @@ TEST(Replaced, StorageThatUsesOursLosesNothing) {
     Program program;
     const Span root = program.Start("root");
     const trace::Scope scope(root);
-    SetStorage(new OtherStorage(Installed()));
+    // The API hands it out as const; it never goes.
+    auto* ours = const_cast<context::RuntimeContextStorage*>(Installed());
+    SetStorageOver(Storage(std::shared_ptr<context::RuntimeContextStorage>(
+        ours, [](context::RuntimeContextStorage*) {})));
     EXPECT_TRUE(otelpyroscope::ContextStorageInstalled());
     EXPECT_TRUE(otelpyroscope::InstallContextStorage());
     const Span child = program.Start("child");
@@ -125,14 +129,42 @@ TEST(Replaced, StorageThatUsesOursLosesNothing) {
   });
 }
 
+bool g_freed = false;
+
+class FreedStorage final : public context::RuntimeContextStorage {
+ public:
+  ~FreedStorage() override { g_freed = true; }
+  context::Context GetCurrent() noexcept override { return below_.GetCurrent(); }
+  nostd::unique_ptr<context::Token> Attach(const context::Context& context) noexcept override {
+    return below_.Attach(context);
+  }
+  bool Detach(context::Token& token) noexcept override { return below_.Detach(token); }
+
+ private:
+  context::ThreadLocalContextStorage below_;
+};
+
+// Another thread may be inside either of them when the API's pointer changes.
+TEST(Replaced, NeitherTheStorageBeforeNorOursIsFreed) {
+  InFreshProcess([] {
+    context::RuntimeContext::SetRuntimeContextStorage(Storage(new FreedStorage));
+    Program program;
+    EXPECT_FALSE(g_freed);
+    auto* ours = const_cast<context::RuntimeContextStorage*>(Installed());
+    SetOtherStorage();
+    EXPECT_FALSE(g_freed);
+    EXPECT_TRUE(ours->GetCurrent() == context::Context()) << "both are still there";
+  });
+}
+
 TEST(Replaced, AfterAnApplicationsStorageWasDecorated) {
   InFreshProcess([] {
-    SetStorage(new OtherStorage(new context::ThreadLocalContextStorage));
+    SetOtherStorage();
     Program program;
     const Span root = program.Start("root");
     const trace::Scope scope(root);
     EXPECT_EQ(SpanIdLabel(), IdOf(root));
-    SetStorage(new OtherStorage(new context::ThreadLocalContextStorage));
+    SetOtherStorage();
     program.Start("next");
     EXPECT_EQ(Lost(), 1u);
     EXPECT_TRUE(Unlabelled());

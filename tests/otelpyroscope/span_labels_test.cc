@@ -202,7 +202,7 @@ TEST(Labels, UnsampledSpanHasItsNameOnly) {
   EXPECT_EQ(SpanIdLabel(), "");
 }
 
-// Under a sampled caller a dropped span may inherit the sampled flag (before 1.24).
+// Under a sampled caller a dropped span inherits the sampled flag before 1.24.
 TEST(Labels, RecordedOnlyAndDroppedRootsAreNotSampled) {
   Program program({}, std::make_unique<NameSampler>());
   for (const Span& root : {program.Start("recorded"), program.Start("dropped", RemoteCaller())}) {
@@ -214,6 +214,27 @@ TEST(Labels, RecordedOnlyAndDroppedRootsAreNotSampled) {
   }
   EXPECT_EQ(program.Ended("recorded").name, "recorded");
   EXPECT_EQ(program.Ended("recorded").profile_id, "");
+}
+
+// A span that is only recorded keeps its caller's sampled flag before 1.24, and the SDK exports it:
+// by all that the API shows it is sampled. Its labels and its attribute follow what it shows.
+TEST(Labels, RecordedOnlyUnderASampledCallerIsWhatItShows) {
+  Program program({}, std::make_unique<NameSampler>());
+  const Span root = program.Start("recorded", RemoteCaller());
+  const bool shows_sampled = root->GetContext().IsSampled();
+#if OPENTELEMETRY_VERSION_MAJOR == 1 && OPENTELEMETRY_VERSION_MINOR < 24
+  EXPECT_TRUE(shows_sampled);
+#else
+  EXPECT_FALSE(shows_sampled);
+#endif
+  {
+    const trace::Scope scope(root);
+    EXPECT_EQ(SpanIdLabel(), shows_sampled ? IdOf(root) : "");
+    EXPECT_EQ(SpanNameLabel(), "recorded");
+  }
+  root->End();
+  EXPECT_EQ(program.Ended("recorded").name, "recorded");
+  EXPECT_EQ(program.Ended("recorded").profile_id, shows_sampled ? IdOf(root) : "");
 }
 
 TEST(Labels, DroppedChildRunsUnderItsSampledRoot) {

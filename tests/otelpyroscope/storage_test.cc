@@ -1,5 +1,6 @@
 // The context storage in the life of a process: installation, threads and their ends, fork, and
 // storages that are not ours. One process a test where the installation itself is tested.
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -8,6 +9,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include <opentelemetry/trace/noop.h>
 
 #include "tests/otelpyroscope/fresh_process.h"
 #include "tests/otelpyroscope/traced_program.h"
@@ -245,6 +248,50 @@ TEST(Provider, UnwrapGivesWhatWasWrapped) {
   EXPECT_EQ(otelpyroscope::Unwrap(inner), inner);
 }
 
+// As an API implementation may do when it is out of memory or shut down.
+class EmptyProvider final : public trace::TracerProvider {
+ public:
+  class EmptyTracer final : public trace::Tracer {
+   public:
+    Span StartSpan(nostd::string_view, const opentelemetry::common::KeyValueIterable&,
+                   const trace::SpanContextKeyValueIterable&,
+                   const trace::StartSpanOptions&) noexcept override {
+      return Span();
+    }
+#if OPENTELEMETRY_ABI_VERSION_NO == 1
+    void ForceFlushWithMicroseconds(std::uint64_t) noexcept override {}
+    void CloseWithMicroseconds(std::uint64_t) noexcept override {}
+#endif
+  };
+#if OPENTELEMETRY_ABI_VERSION_NO >= 2
+  nostd::shared_ptr<trace::Tracer> GetTracer(
+      nostd::string_view name, nostd::string_view, nostd::string_view,
+      const opentelemetry::common::KeyValueIterable*) noexcept override{
+#else
+  nostd::shared_ptr<trace::Tracer> GetTracer(nostd::string_view name, nostd::string_view,
+                                             nostd::string_view) noexcept override {
+#endif
+      if (name == "none") return nostd::shared_ptr<trace::Tracer>();
+  return nostd::shared_ptr<trace::Tracer>(new EmptyTracer);
+}
+};  // namespace
+
+TEST(Provider, NullTracersAndSpansStayNull) {
+  const auto wrapped = otelpyroscope::NewTracerProvider(std::make_unique<EmptyProvider>());
+  EXPECT_EQ(wrapped->GetTracer("none").get(), nullptr);
+  EXPECT_EQ(wrapped->GetTracer("empty")->StartSpan("span").get(), nullptr);
+}
+
+TEST(Provider, SpansOfANoopProviderAreNotWrapped) {
+  const auto wrapped =
+      otelpyroscope::NewTracerProvider(std::make_unique<trace::NoopTracerProvider>());
+  const Span span = wrapped->GetTracer("noop")->StartSpan("span");
+  ASSERT_NE(span.get(), nullptr);
+  EXPECT_EQ(otelpyroscope::internal::AsOurs(span.get()), nullptr);
+  const trace::Scope scope(span);
+  EXPECT_TRUE(Unlabelled());
+}
+
 TEST(Provider, TracersAndSpansDoNotKeepTheProvider) {
   std::weak_ptr<trace::TracerProvider> inner;
   nostd::shared_ptr<trace::Tracer> tracer;
@@ -262,5 +309,5 @@ TEST(Provider, TracersAndSpansDoNotKeepTheProvider) {
   tracer->StartSpan("later")->End();
 }
 
-}  // namespace
+}  // namespace otelpyroscope_test
 }  // namespace otelpyroscope_test
