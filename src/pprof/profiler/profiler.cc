@@ -57,7 +57,7 @@ class CpuProfile::Impl {
 
   Status Start(int rate) {
     window_ = std::make_unique<sampler::Window>();
-    const Status started = sampler::Sampler::Get().Start(window_.get(), rate);
+    Status started = sampler::Sampler::Get().Start(window_.get(), rate);
     running_ = started.ok();
     if (running_) rate_ = static_cast<int>(1000000000 / window_->period_ns);
     fork_generation_ = sampler::Sampler::ForkGeneration();
