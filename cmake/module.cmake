@@ -4,7 +4,8 @@
 #
 # TESTS: one program for each file, run by ctest under the name unwind.a_test. FUZZ: a_fuzz.cc defines
 # LLVMFuzzerTestOneInput; ctest replays tests/corpus/a_fuzz/ through it, with preset `fuzz` libFuzzer runs it.
-# BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH.
+# BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH. SINGLE_THREADED: one thread at a time uses this
+# folder's code, so that ThreadSanitizer has nothing to find in its tests; fuzz targets have one thread always.
 
 # Everything that all targets of this project share; users of the libraries get none of it.
 add_library(otelprof_flags INTERFACE)
@@ -81,7 +82,7 @@ function(otelprof_fuzz name source)
 endfunction()
 
 function(otelprof_module)
-  cmake_parse_arguments(ARG "" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "SINGLE_THREADED" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
   set(target otelprof_${ARG_NAME})
   add_library(${target} STATIC ${ARG_SOURCES})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -96,11 +97,17 @@ function(otelprof_module)
   target_link_libraries(${target} PUBLIC ${ARG_LIBS} Threads::Threads)
   set_property(GLOBAL APPEND PROPERTY OTELPROF_MODULES ${target})
 
-  if(OTEL_PROFILING_CPP_TESTS)
+  set(thread_sanitizer OFF)
+  if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
+    set(thread_sanitizer ON)
+  endif()
+  if(OTEL_PROFILING_CPP_TESTS AND NOT (thread_sanitizer AND ARG_SINGLE_THREADED))
     foreach(source IN LISTS ARG_TESTS)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_test(${stem} SOURCES ${source} LIBS ${target} ${ARG_TEST_LIBS} LABEL unit)
     endforeach()
+  endif()
+  if(OTEL_PROFILING_CPP_TESTS AND NOT thread_sanitizer)
     foreach(source IN LISTS ARG_FUZZ)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_fuzz(${stem} ${source} LIBS ${target})

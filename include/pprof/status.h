@@ -4,6 +4,7 @@
 //   if (!profile.ok()) std::cerr << profile.status().message << '\n';
 #pragma once
 
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
@@ -38,7 +39,8 @@ class [[nodiscard]] Result {
   bool ok() const noexcept { return std::holds_alternative<T>(value_); }
   // The reason; an ok Status when there is a value.
   const Status& status() const noexcept {
-    static const Status* const kFine = new Status();  // leaked: usable in static destruction
+    alignas(Status) static unsigned char memory[sizeof(Status)];
+    static const Status* const kFine = new (memory) Status();  // never destroyed, never allocated
     const Status* why = std::get_if<Status>(&value_);
     return why != nullptr ? *why : *kFine;
   }

@@ -189,7 +189,7 @@ class Assembler {
                   "%llu ns, in this profile: %lld ns",
                   static_cast<long long>(window_.process_cpu_ns),
                   static_cast<unsigned long long>(window_.library_cpu_ns),
-                  static_cast<long long>(samples * window_.period_ns));
+                  static_cast<long long>(samples) * window_.period_ns);
     profile_.comments.push_back(profile_.Intern(text));
   }
 

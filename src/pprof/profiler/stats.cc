@@ -27,6 +27,7 @@ void ReadHandler(Stats& stats) noexcept {
   stats.lost_reentrant = Read(from.lost_reentrant);
   stats.samples_lost = stats.lost_ring_full + stats.lost_no_ring + stats.lost_reentrant;
   const auto ends = [&](handler::WalkEnd end) {
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): it does not see the reference captured
     return Read(from.walk_ends[static_cast<int>(end)]);
   };
   stats.stacks_complete = ends(handler::WalkEnd::kComplete);

@@ -102,7 +102,7 @@ Status Sampler::Start(Window* window, int rate) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   const bool first = windows_.empty();
   if (first) {
-    const Status started = StartSampling(rate);
+    Status started = StartSampling(rate);
     if (!started.ok()) return started;
   }
   try {
@@ -161,12 +161,12 @@ Status Sampler::StartSampling(int rate) noexcept {
                             "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
   }
   modules_.Refresh(true);
-  const Status installed = InstallSignalHandler();
+  Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;
   handlers_lost_ = 0;
   ChooseMagic();
   reentrant_seen_ = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
-  const Status collecting = StartCollector();
+  Status collecting = StartCollector();
   if (!collecting.ok()) return collecting;
   g_shared.enabled.store(true, std::memory_order_seq_cst);
   timers_.Start(period_ns_, ++session_);

@@ -7,6 +7,7 @@ namespace {
 
 // What a node of a hash table and its bucket take beyond the payload, about.
 constexpr std::size_t kNode = 64;
+constexpr std::size_t kNodeOfAnswer = kNode + sizeof(std::vector<Frame>);
 
 // Carries frames from one table of texts to another; each text is looked up once.
 class Translator {
@@ -79,7 +80,7 @@ void AnswerCache::Add(const std::string& key, const std::vector<std::uint64_t>& 
     for (; next < offsets.size() && bytes_of_young() <= max_bytes_ / 2; ++next) {
       const std::vector<Frame>& frames = answers[next];
       module[offsets[next]] = translate(frames);
-      young_.bytes += frames.size() * sizeof(Frame) + sizeof(frames) + kNode;
+      young_.bytes += frames.size() * sizeof(Frame) + kNodeOfAnswer;
     }
   }
 }

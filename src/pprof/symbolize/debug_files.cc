@@ -87,8 +87,8 @@ std::unique_ptr<ElfFile> OpenByLink(const ElfFile& main, const std::string& path
   const std::uint32_t crc = link.U32();
   if (!link.ok() || name.empty() || name.find('/') != std::string::npos) return nullptr;
   const std::string directory = DirectoryOf(RealPath(path));
-  for (const std::string& candidate :
-       {directory + name, directory + ".debug/" + name, debug_root + directory + name}) {
+  for (const std::string& folder : {directory, directory + ".debug/", debug_root + directory}) {
+    const std::string candidate = folder + name;
     std::unique_ptr<ElfFile> file = ElfFile::Open(ByteSource::OpenFile(candidate));
     if (file != nullptr && Matches(main, *file, &crc)) return file;
   }

@@ -100,8 +100,8 @@ class Reader {
   void AddFrames(DwarfFile* file, const Die& unit, const std::vector<std::size_t>& indices,
                  const std::vector<std::uint64_t>& addresses, const std::vector<LineRow>& rows,
                  FunctionNames* names) {
-    std::vector<bool> padding;
-    for (const std::size_t index : indices) padding.push_back(padding_[index]);
+    std::vector<bool> padding(indices.size());
+    for (std::size_t i = 0; i < indices.size(); ++i) padding[i] = padding_[indices[i]];
     const std::vector<Chain> chains = WalkUnit(file, unit, addresses, padding);
     for (std::size_t i = 0; i < chains.size(); ++i)
       AddChain(file, chains[i], rows[i], names, &(*frames_)[indices[i]]);

@@ -141,10 +141,12 @@ Symbols Symbolizer::Symbolize(const elf::Module& module,
     const std::string key = KeyOf(module);
     StringTable texts;
     std::vector<std::uint64_t> offsets;
+    offsets.reserve(pcs.size());
     for (const std::uint64_t pc : pcs) offsets.push_back(pc - module.bias);
     const auto missing = state_->cache.Find(key, offsets, &texts, &symbols.frames);
     if (!missing.empty()) {
       std::vector<std::uint64_t> unknown;
+      unknown.reserve(missing.size());
       for (const std::size_t i : missing) unknown.push_back(offsets[i]);
       std::sort(unknown.begin(), unknown.end());
       unknown.erase(std::unique(unknown.begin(), unknown.end()), unknown.end());
