@@ -39,8 +39,9 @@ class [[nodiscard]] Result {
   bool ok() const noexcept { return std::holds_alternative<T>(value_); }
   // The reason; an ok Status when there is a value.
   const Status& status() const noexcept {
-    alignas(Status) static unsigned char memory[sizeof(Status)];
-    static const Status* const kFine = new (memory) Status();  // never destroyed, never allocated
+    // Never destroyed: usable in static destruction. Needs no memory: usable without any.
+    alignas(Status) static unsigned char storage[sizeof(Status)];
+    static const Status* const kFine = new (static_cast<void*>(storage)) Status();
     const Status* why = std::get_if<Status>(&value_);
     return why != nullptr ? *why : *kFine;
   }
