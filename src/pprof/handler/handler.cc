@@ -137,11 +137,20 @@ void CountNoRing(std::uint64_t weight, std::uint64_t time_ns) {
   WakeCollector();
 }
 
+// The stacks of a thread resemble each other, and the last one still lies in its ring.
+void Prefetch(const Ring& ring, const ucontext_t& context) {
+  const SampleHeader* last = ring.Last();
+  if (last == nullptr) return;
+  PrefetchWalk(context, reinterpret_cast<const std::uint64_t*>(last) + last->words - last->frames,
+               last->frames);
+}
+
 void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
                 const ucontext_t& context) {
   const std::uint64_t now_ns = NowNs();
   Ring* ring = FindRing(record, index);
   if (ring == nullptr) return CountNoRing(weight, now_ns);
+  Prefetch(*ring, context);
   const Context now = ReadContext(record);
   const std::uint32_t fixed = static_cast<std::uint32_t>(sizeof(SampleHeader) / 8) +
                               Words(now.name_bytes) + Words(now.label_bytes);
@@ -193,7 +202,8 @@ void OnOwnSignal(ThreadRecord& record, std::uint32_t index, const siginfo_t& inf
     Add(record.delivered, weight);
     TakeSample(record, index, weight, context);
   }
-  record.busy.store(0, std::memory_order_seq_cst);
+  // Whoever reads this 0 sees all that the handler did.
+  record.busy.store(0, std::memory_order_release);
 }
 
 }  // namespace

@@ -31,6 +31,13 @@ void Ring::CountLoss(std::uint64_t weight, std::uint64_t time_ns) noexcept {
   lost_.fetch_add(weight, std::memory_order_release);
 }
 
+const SampleHeader* Ring::Last() const noexcept {
+  const std::uint64_t at = reserved_at_ % kWords;
+  const auto* header = reinterpret_cast<const SampleHeader*>(&words_[at]);
+  // An empty buffer is zero-filled.
+  return header->words > 0 && header->words <= kWords - at ? header : nullptr;
+}
+
 bool Ring::HalfFull() const noexcept {
   return head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_relaxed) > kWords / 2;
 }

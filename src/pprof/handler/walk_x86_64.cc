@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uintptr_t kPage = 4096;
 constexpr std::uintptr_t kRedZone = 128;
+constexpr std::uintptr_t kCacheLine = 64;
+// What is fetched ahead of the stack: some 20 frames of ordinary code.
+constexpr std::uintptr_t kPrefetchedStack = 2048;
 // On a stack that is not known, how far above the first stack pointer memory is read.
 constexpr std::uintptr_t kUnknownStackReach = 1u << 20;
 // A frame larger than any known stack is a misread.
@@ -212,7 +215,15 @@ class Walker {
       module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
       if (module_ == nullptr) return PackSpecial(kEnd);
     }
-    return FindRule(*module_, pc);
+    if (registers_known_ || table_->cache == nullptr) return FindRule(*module_, pc);
+    // Only callers: where a timer interrupts is seldom seen twice.
+    const CodePlace place = {static_cast<std::uint32_t>(module_ - table_->modules),
+                             static_cast<std::uint32_t>(pc - module_->base)};
+    std::uint32_t rule = 0;
+    if (table_->cache->Find(place, &rule)) return rule;
+    rule = FindRule(*module_, pc);
+    table_->cache->Remember(place, rule);
+    return rule;
   }
 
   bool Read(std::uintptr_t address, std::uintptr_t* value) {
@@ -254,6 +265,17 @@ WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out
                 std::uint32_t max) noexcept {
   // Pairs with the release store in unwind/.
   return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+}
+
+void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
+                  std::uint32_t count) noexcept {
+  const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
+  for (std::uintptr_t line = 0; line < kPrefetchedStack; line += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(sp + line));
+  }
+  const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
+  if (table == nullptr || table->cache == nullptr) return;
+  for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
 }
 
 }  // namespace pprof::handler
