@@ -32,10 +32,10 @@ void Ring::CountLoss(std::uint64_t weight, std::uint64_t time_ns) noexcept {
 }
 
 const SampleHeader* Ring::Last() const noexcept {
-  const std::uint64_t at = reserved_at_ % kWords;
-  const auto* header = reinterpret_cast<const SampleHeader*>(&words_[at]);
-  // An empty buffer is zero-filled.
-  return header->words > 0 && header->words <= kWords - at ? header : nullptr;
+  const std::uint64_t head = head_.load(std::memory_order_relaxed);
+  if (head == 0) return nullptr;
+  const auto* header = reinterpret_cast<const SampleHeader*>(&words_[reserved_at_ % kWords]);
+  return reserved_at_ + header->words == head ? header : nullptr;  // else: reserved since
 }
 
 bool Ring::HalfFull() const noexcept {

@@ -13,47 +13,46 @@
 
 namespace pprof::handler {
 
-// A code address as the tables see it.
-struct CodePlace {
+// A rule, and the place in the code that it is for.
+struct CachedRule {
   std::uint32_t module;  // index in UnwindTable::modules
   std::uint32_t offset;  // from UnwindModule::base
+  std::uint32_t rule;
 };
 
 // Async-signal-safe. Zero-filled memory is an empty cache.
 class RuleCache {
  public:
-  bool Find(CodePlace place, std::uint32_t* rule) const noexcept {
-    const std::uint64_t entry = SlotOf(place.offset).load(std::memory_order_relaxed);
-    *rule = static_cast<std::uint32_t>(entry);
-    return entry >> 32 == TagOf(place) && place.module < kMaxModules;
+  // What the slot for `pc` holds, which may be the rule of another address with the same low bits:
+  // the caller compares. False: nothing.
+  bool Find(std::uint64_t pc, CachedRule* found) const noexcept {
+    const std::uint64_t slot = pc % kSlots;
+    const std::uint64_t entry = slots_[slot].load(std::memory_order_relaxed);
+    const auto offset_high = static_cast<std::uint32_t>(entry >> 32) << kSlotBits;
+    found->module = static_cast<std::uint32_t>(entry >> (64 - kModuleBits)) - 1;
+    found->offset = offset_high | static_cast<std::uint32_t>(slot);
+    found->rule = static_cast<std::uint32_t>(entry);
+    return entry != 0;
   }
 
-  void Remember(CodePlace place, std::uint32_t rule) noexcept {
-    if (place.module >= kMaxModules) return;
-    SlotOf(place.offset).store(TagOf(place) << 32 | rule, std::memory_order_relaxed);
+  // Bases are multiples of 4 KiB, so the low bits of an address are those of its offset; if one
+  // were not, its rules would only not be found.
+  void Remember(const CachedRule& rule) noexcept {
+    if (rule.module >= kMaxModules) return;
+    const std::uint64_t high = std::uint64_t{rule.module + 1} << (64 - kModuleBits) |
+                               std::uint64_t{rule.offset >> kSlotBits} << 32;
+    slots_[rule.offset % kSlots].store(high | rule.rule, std::memory_order_relaxed);
   }
 
-  // Bases are multiples of 4 KiB, so the low bits of an address are those of its offset.
-  void Prefetch(std::uint64_t pc) const noexcept {
-    __builtin_prefetch(&SlotOf(static_cast<std::uint32_t>(pc)));
-  }
+  void Prefetch(std::uint64_t pc) const noexcept { __builtin_prefetch(&slots_[pc % kSlots]); }
 
  private:
-  static constexpr std::uint32_t kSlotBits = 12;
+  // One entry: module + 1 (12 bits), the offset's bits that the slot does not tell (20), rule (32).
+  static constexpr unsigned kSlotBits = 12;
+  static constexpr unsigned kModuleBits = 12;
   static constexpr std::uint32_t kSlots = 1u << kSlotBits;
-  static constexpr std::uint32_t kOffsetTagBits = 32 - kSlotBits;
-  static constexpr std::uint32_t kMaxModules = (1u << kSlotBits) - 1;  // module + 1 fits the rest
-
-  // With the slot's number it names the place exactly. Never 0, which is an empty slot.
-  static std::uint64_t TagOf(CodePlace place) noexcept {
-    return std::uint64_t{place.module + 1} << kOffsetTagBits | place.offset >> kSlotBits;
-  }
-  std::atomic<std::uint64_t>& SlotOf(std::uint32_t offset) noexcept {
-    return slots_[offset % kSlots];
-  }
-  const std::atomic<std::uint64_t>& SlotOf(std::uint32_t offset) const noexcept {
-    return slots_[offset % kSlots];
-  }
+  static constexpr std::uint32_t kMaxModules = (1u << kModuleBits) - 1;
+  static_assert(32 - kSlotBits + kModuleBits == 32, "an entry is one word");
 
   alignas(64) std::atomic<std::uint64_t> slots_[kSlots];
 };

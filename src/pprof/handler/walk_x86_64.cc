@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "src/pprof/handler/syscall.h"
 #include "src/pprof/handler/unwind_table.h"
 #include "src/pprof/handler/walk.h"
@@ -41,6 +43,16 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
   return &table.modules[low];
 }
 
+// Asks for the cache lines of [from, to), within reason.
+void Prefetch(const void* from, const void* to) {
+  constexpr std::uintptr_t kMost = 2048;
+  const auto start = reinterpret_cast<std::uintptr_t>(from) & ~(kCacheLine - 1);
+  const auto end = std::min(reinterpret_cast<std::uintptr_t>(to), start + kMost);
+  for (std::uintptr_t line = start; line < end; line += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+  }
+}
+
 // The last row at or below pc; kEnd when there is none.
 std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   const auto offset = static_cast<std::uint32_t>(pc - module.base);
@@ -48,6 +60,7 @@ std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   if (page >= module.page_count) return PackSpecial(kEnd);
   std::uint32_t low = module.pages[page];
   std::uint32_t high = module.pages[page + 1];
+  Prefetch(module.rows + low, module.rows + high);
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
     if (module.rows[middle].pc <= offset) {
@@ -210,20 +223,28 @@ class Walker {
     return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
   }
 
+  // Only the rules of callers are remembered: where a timer interrupts is seldom seen twice.
   std::uint32_t Rule(std::uintptr_t pc) {
+    if (registers_known_ || table_ == nullptr || table_->cache == nullptr) return SearchRule(pc);
+    CachedRule cached;
+    if (table_->cache->Find(pc, &cached)) {
+      const UnwindModule& module = table_->modules[cached.module];
+      if (module.base + cached.offset == pc) return cached.rule;
+    }
+    const std::uint32_t rule = SearchRule(pc);
+    if (module_ != nullptr) {
+      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
+                               static_cast<std::uint32_t>(pc - module_->base), rule});
+    }
+    return rule;
+  }
+
+  std::uint32_t SearchRule(std::uintptr_t pc) {
     if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
       module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
       if (module_ == nullptr) return PackSpecial(kEnd);
     }
-    if (registers_known_ || table_->cache == nullptr) return FindRule(*module_, pc);
-    // Only callers: where a timer interrupts is seldom seen twice.
-    const CodePlace place = {static_cast<std::uint32_t>(module_ - table_->modules),
-                             static_cast<std::uint32_t>(pc - module_->base)};
-    std::uint32_t rule = 0;
-    if (table_->cache->Find(place, &rule)) return rule;
-    rule = FindRule(*module_, pc);
-    table_->cache->Remember(place, rule);
-    return rule;
+    return FindRule(*module_, pc);
   }
 
   bool Read(std::uintptr_t address, std::uintptr_t* value) {
@@ -270,11 +291,10 @@ WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out
 void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
                   std::uint32_t count) noexcept {
   const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
-  for (std::uintptr_t line = 0; line < kPrefetchedStack; line += kCacheLine) {
-    __builtin_prefetch(reinterpret_cast<const void*>(sp + line));
-  }
+  Prefetch(reinterpret_cast<const void*>(sp), reinterpret_cast<const void*>(sp + kPrefetchedStack));
   const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
   if (table == nullptr || table->cache == nullptr) return;
+  Prefetch(table->modules, table->modules + table->module_count);
   for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
 }
 
