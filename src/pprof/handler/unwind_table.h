@@ -1,6 +1,7 @@
 // The compact call-frame tables that the handler searches. Built by unwind/ off-signal from
-// .eh_frame, published as one immutable UnwindTable; the handler only reads, its RuleCache apart. Everything in it is
-// the library's own memory, so that unloading a module can never make a lookup fault.
+// .eh_frame, published as one immutable UnwindTable; the handler only reads, its RuleCache apart.
+// Everything in it is the library's own memory, so that unloading a module can never make a lookup
+// fault.
 #pragma once
 
 #include <atomic>

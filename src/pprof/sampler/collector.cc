@@ -148,8 +148,8 @@ void Sampler::DeliverSpecial(Special special, std::uint64_t weight,
 }
 
 void Sampler::DeliverLossesAndOwed() noexcept {
-  const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
-  if (no_ring > 0) {
+  if (g_shared.pending_lost.load(std::memory_order_relaxed) > 0) {
+    const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
     DeliverSpecial(Special::kLostNoRing, no_ring, g_shared.pending_lost_since_ns.load());
   }
   const std::uint64_t reentrant = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
