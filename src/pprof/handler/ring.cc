@@ -35,7 +35,9 @@ const SampleHeader* Ring::Last() const noexcept {
   const std::uint64_t head = head_.load(std::memory_order_relaxed);
   if (head == 0) return nullptr;
   const auto* header = reinterpret_cast<const SampleHeader*>(&words_[reserved_at_ % kWords]);
-  return reserved_at_ + header->words == head ? header : nullptr;  // else: reserved since
+  // Else something was reserved since, perhaps where nothing was ever written.
+  const bool committed = header->words > 0 && reserved_at_ + header->words == head;
+  return committed ? header : nullptr;
 }
 
 bool Ring::HalfFull() const noexcept {

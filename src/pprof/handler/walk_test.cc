@@ -409,7 +409,8 @@ TEST_F(WalkTest, NamesTheCallerOfANullPointer) {
 TEST_F(WalkTest, WorksWithoutTables) {
   g_unwind_table.store(nullptr);
   Start(kSpPc, Address(40), Address(60));
-  EXPECT_EQ(Run(), WalkEnd::kNoRow);
+  PrefetchWalk(context_, nullptr, 0);
+  EXPECT_EQ(RunOnce(64), WalkEnd::kNoRow);
   EXPECT_EQ(frames_, Pcs{kSpPc});
 }
 
