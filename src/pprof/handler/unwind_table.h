@@ -1,10 +1,13 @@
 // The compact call-frame tables that the handler searches. Built by unwind/ off-signal from
-// .eh_frame, published as one immutable UnwindTable; the handler only reads. Everything in it is
-// the library's own memory, so that unloading a module can never make a lookup fault.
+// .eh_frame, published as one immutable UnwindTable; the handler only reads, its RuleCache apart.
+// Everything in it is the library's own memory, so that unloading a module can never make a lookup
+// fault.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "src/pprof/handler/rule_cache.h"
 
 namespace pprof::handler {
 
@@ -39,6 +42,7 @@ struct UnwindModule {
 struct UnwindTable {
   const UnwindModule* modules;
   std::uint32_t module_count;
+  RuleCache* cache = nullptr;  // of this table alone, filled by the handler; nullptr: none
 };
 
 // What the handler walks with; nullptr: no tables yet. Written by unwind/ with release order.

@@ -80,7 +80,8 @@ class WalkTest : public testing::Test {
     module_ = {kCode,  kCodeEnd,  kCode,
                kRows,  pages_,    std::size(kRows),
                kPages, kBaseRows, std::size(kBaseRows)};
-    table_ = {&module_, 1};
+    table_ = {&module_, 1, &cache_};
+    plain_table_ = {&module_, 1};
     previous_ = g_unwind_table.exchange(&table_);
     bounds_ = {Address(0), Address(kWords)};
   }
@@ -97,7 +98,21 @@ class WalkTest : public testing::Test {
   void Register(int index, std::uintptr_t value) {
     context_.uc_mcontext.gregs[index] = static_cast<greg_t>(value);
   }
+  // The walk must be the same without a cache of rules, with an empty one, and with one that holds
+  // the rules of all callers.
   WalkEnd Run(std::uint32_t max = 64) {
+    g_unwind_table.store(&plain_table_);
+    const WalkEnd end = RunOnce(max);
+    const std::vector<std::uint64_t> frames = frames_;
+    g_unwind_table.store(&table_);
+    for (const char* cache : {"empty", "filled"}) {
+      EXPECT_EQ(RunOnce(max), end) << cache;
+      EXPECT_EQ(frames_, frames) << cache;
+      PrefetchWalk(context_, frames.data(), static_cast<std::uint32_t>(frames.size()));
+    }
+    return end;
+  }
+  WalkEnd RunOnce(std::uint32_t max) {
     std::vector<std::uint64_t> out(max + 1, 0x5a5a);
     const WalkResult result = Walk(context_, bounds_, out.data(), max);
     EXPECT_LE(result.frames, max);
@@ -111,12 +126,14 @@ class WalkTest : public testing::Test {
   StackBounds bounds_;
   ucontext_t context_ = {};
   std::vector<std::uint64_t> frames_;
+  RuleCache cache_{};
 
  private:
   static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;
   std::uint32_t pages_[kPages + 1] = {};
   UnwindModule module_;
   UnwindTable table_;
+  UnwindTable plain_table_;
   const UnwindTable* previous_;
 };
 
@@ -346,6 +363,65 @@ TEST(WalkOverflow, ReadsNoGuardPageBehindAnAlternateStack) {
   munmap(memory, 2 * kPage);
 }
 
+TEST_F(WalkTest, RemembersTheRulesOfCallersAlone) {
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  ASSERT_EQ(Run(), WalkEnd::kComplete);
+  CachedRule found;
+  EXPECT_FALSE(cache_.Find(kSpPc, &found));
+  ASSERT_TRUE(cache_.Find(kFpPc + 7, &found));
+  EXPECT_EQ(found.offset, kFpPc + 7 - kCode);
+  EXPECT_EQ(found.rule, PackRule(kFp, 2, -2));
+  EXPECT_TRUE(cache_.Find(kStartPc + 4, &found));
+}
+
+TEST_F(WalkTest, UsesTheRememberedRule) {
+  cache_.Remember({0, kFpPc + 7 - kCode, PackSpecial(kBad)});
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(RunOnce(64), WalkEnd::kBadRow);
+}
+
+TEST_F(WalkTest, UsesNoRuleOfAnotherPlaceInTheSameSlot) {
+  cache_.Remember({0, 0x1000 + kFpPc + 7 - kCode, PackSpecial(kBad)});
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kFpPc + 7, kStartPc + 4}));
+}
+
+TEST(Walk, UsesNoRuleOfAnotherModuleInTheSameSlot) {
+  // Two modules whose code agrees in the low bits, with different rules.
+  const UnwindRow sp_rows[] = {{0, PackRule(kSp, 1, kFpSame)}};
+  const UnwindRow end_rows[] = {{0, PackSpecial(kStop)}};
+  const std::uint32_t pages[] = {0, 1};
+  const UnwindModule modules[] = {
+      {kCode, kCode + 0x400, kCode, sp_rows, pages, 1, 1},
+      {kCode + 0x1000, kCode + 0x1400, kCode + 0x1000, end_rows, pages, 1, 1}};
+  RuleCache cache{};
+  const UnwindTable table = {modules, 2, &cache};
+  const UnwindTable* const previous = g_unwind_table.exchange(&table);
+  std::uintptr_t stack[8] = {kCode + 0x41, kCode + 0x41, kCode + 0x1041};
+  ucontext_t context = {};
+  context.uc_mcontext.gregs[REG_RIP] = kCode + 1;
+  context.uc_mcontext.gregs[REG_RSP] = reinterpret_cast<greg_t>(stack);
+  const auto low = reinterpret_cast<std::uintptr_t>(stack);
+  for (int round = 0; round < 2; ++round) {
+    std::uint64_t out[8];
+    const WalkResult result = Walk(context, {low - 128, low + sizeof stack}, out, 8);
+    EXPECT_EQ(result.end, WalkEnd::kComplete);
+    ASSERT_EQ(result.frames, 4u);
+    EXPECT_EQ(out[3], kCode + 0x1040);
+  }
+  g_unwind_table.store(previous);
+}
+
 TEST_F(WalkTest, StopsAtRulesItDoesNotEvaluate) {
   Start(kBadPc, Address(40));
   EXPECT_EQ(Run(), WalkEnd::kBadRow);
@@ -431,7 +507,8 @@ TEST_F(WalkTest, NamesTheCallerOfANullPointer) {
 TEST_F(WalkTest, WorksWithoutTables) {
   g_unwind_table.store(nullptr);
   Start(kSpPc, Address(40), Address(60));
-  EXPECT_EQ(Run(), WalkEnd::kNoRow);
+  PrefetchWalk(context_, nullptr, 0);
+  EXPECT_EQ(RunOnce(64), WalkEnd::kNoRow);
   EXPECT_EQ(frames_, Pcs{kSpPc});
 }
 

@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "src/pprof/handler/syscall.h"
 #include "src/pprof/handler/unwind_table.h"
 #include "src/pprof/handler/walk.h"
@@ -14,6 +16,9 @@ namespace {
 
 constexpr std::uintptr_t kPage = 4096;
 constexpr std::uintptr_t kRedZone = 128;
+constexpr std::uintptr_t kCacheLine = 64;
+// What is fetched ahead of the stack: some 20 frames of ordinary code.
+constexpr std::uintptr_t kPrefetchedStack = 2048;
 // On a stack that is not known, how far above the first stack pointer memory is read.
 constexpr std::uintptr_t kUnknownStackReach = 1u << 20;
 // A frame larger than any known stack is a misread.
@@ -40,6 +45,16 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
   return &table.modules[low];
 }
 
+// Asks for the cache lines of [from, to), within reason.
+void Prefetch(const void* from, const void* to) {
+  constexpr std::uintptr_t kMost = 2048;
+  const auto start = reinterpret_cast<std::uintptr_t>(from) & ~(kCacheLine - 1);
+  const auto end = std::min(reinterpret_cast<std::uintptr_t>(to), start + kMost);
+  for (std::uintptr_t line = start; line < end; line += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+  }
+}
+
 // The last row at or below an offset from the module's base; kEnd when there is none.
 std::uint32_t FindRule(const UnwindRow* rows, std::uint32_t low, std::uint32_t high,
                        std::uint32_t offset) {
@@ -58,7 +73,10 @@ std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   const auto offset = static_cast<std::uint32_t>(pc - module.base);
   const std::uint32_t page = offset >> kUnwindPageShift;
   if (page >= module.page_count) return PackSpecial(kEnd);
-  return FindRule(module.rows, module.pages[page], module.pages[page + 1], offset);
+  const std::uint32_t low = module.pages[page];
+  const std::uint32_t high = module.pages[page + 1];
+  Prefetch(module.rows + low, module.rows + high);
+  return FindRule(module.rows, low, high, offset);
 }
 
 // Asks the kernel whether it can read a signal set at `address`: it copies the set first (EFAULT),
@@ -287,7 +305,26 @@ class Walker {
     return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
   }
 
+  // Only the rules of callers are remembered: where a timer interrupts is seldom seen twice.
   std::uint32_t Rule(std::uintptr_t pc) {
+    if (registers_known_ || table_ == nullptr || table_->cache == nullptr) return SearchRule(pc);
+    CachedRule cached;
+    if (table_->cache->Find(pc, &cached)) {
+      const UnwindModule& module = table_->modules[cached.module];
+      if (module.base + cached.offset == pc) {
+        module_ = &module;
+        return cached.rule;
+      }
+    }
+    const std::uint32_t rule = SearchRule(pc);
+    if (module_ != nullptr) {
+      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
+                               static_cast<std::uint32_t>(pc - module_->base), rule});
+    }
+    return rule;
+  }
+
+  std::uint32_t SearchRule(std::uintptr_t pc) {
     if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
       module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
       if (module_ == nullptr) return PackSpecial(kEnd);
@@ -337,6 +374,16 @@ WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out
                 std::uint32_t max) noexcept {
   // Pairs with the release store in unwind/.
   return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+}
+
+void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
+                  std::uint32_t count) noexcept {
+  const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
+  Prefetch(reinterpret_cast<const void*>(sp), reinterpret_cast<const void*>(sp + kPrefetchedStack));
+  const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
+  if (table == nullptr || table->cache == nullptr) return;
+  Prefetch(table->modules, table->modules + table->module_count);
+  for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
 }
 
 }  // namespace pprof::handler

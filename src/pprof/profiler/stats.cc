@@ -20,15 +20,16 @@ void ReadHandler(Stats& stats) noexcept {
   stats.overruns = Read(from.overruns);
   stats.foreign_signals = Read(from.foreign_signals);
   stats.stale_signals = Read(from.stale_signals);
-  stats.samples = Read(from.samples);
-  stats.samples_labelled = Read(from.samples_labelled);
   stats.lost_ring_full = Read(from.lost_ring_full);
   stats.lost_no_ring = Read(from.lost_no_ring);
   stats.lost_reentrant = Read(from.lost_reentrant);
   stats.samples_lost = stats.lost_ring_full + stats.lost_no_ring + stats.lost_reentrant;
+  const handler::SampleCounters& taken = handler::g_shared.sample_counters;
+  stats.samples = Read(taken.samples);
+  stats.samples_labelled = Read(taken.samples_labelled);
   const auto ends = [&](handler::WalkEnd end) {
     // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): it does not see the reference captured
-    return Read(from.walk_ends[static_cast<int>(end)]);
+    return Read(taken.walk_ends[static_cast<int>(end)]);
   };
   stats.stacks_complete = ends(handler::WalkEnd::kComplete);
   stats.stacks_truncated = ends(handler::WalkEnd::kTruncated);

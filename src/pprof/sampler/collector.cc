@@ -26,6 +26,15 @@ constexpr std::int64_t kIdleTickNs = 400000000;
 constexpr std::uint32_t kTicksPerFullScan = 10;
 constexpr unsigned long kTimerSlackNs = 5000000;
 
+void Count(const handler::SampleHeader& sample) noexcept {
+  handler::SampleCounters& to = g_shared.sample_counters;
+  to.samples.fetch_add(sample.weight, std::memory_order_relaxed);
+  to.walk_ends[sample.walk_end].fetch_add(1, std::memory_order_relaxed);
+  if (sample.has_name != 0 || sample.label_bytes > 0 || sample.labels != kNoTraceLabels) {
+    to.samples_labelled.fetch_add(sample.weight, std::memory_order_relaxed);
+  }
+}
+
 }  // namespace
 
 void Sampler::CollectorMain() noexcept {
@@ -99,6 +108,7 @@ void Sampler::Drain() noexcept {
 void Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
   ring.idle_rounds = ring.Front() == nullptr ? ring.idle_rounds + 1 : 0;
   while (const handler::SampleHeader* sample = ring.Front()) {
+    Count(*sample);
     Deliver(*sample, version);
     ring.Pop();
   }
@@ -138,8 +148,8 @@ void Sampler::DeliverSpecial(Special special, std::uint64_t weight,
 }
 
 void Sampler::DeliverLossesAndOwed() noexcept {
-  const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
-  if (no_ring > 0) {
+  if (g_shared.pending_lost.load(std::memory_order_relaxed) > 0) {
+    const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
     DeliverSpecial(Special::kLostNoRing, no_ring, g_shared.pending_lost_since_ns.load());
   }
   const std::uint64_t reentrant = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);

@@ -35,7 +35,8 @@ struct Instance {
 
 // A published table owns what it points to.
 struct TableBlock {
-  handler::UnwindTable table;
+  handler::UnwindTable table{};
+  handler::RuleCache cache{};
   std::vector<handler::UnwindModule> modules;
   std::vector<std::shared_ptr<const Instance>> instances;
 };
@@ -141,7 +142,8 @@ std::unique_ptr<TableBlock> MakeBlock(
          static_cast<std::uint32_t>(table.pages.size() - 1), table.base_rows.data(),
          static_cast<std::uint32_t>(table.base_rows.size())});
   }
-  block->table = {block->modules.data(), static_cast<std::uint32_t>(block->modules.size())};
+  block->table = {block->modules.data(), static_cast<std::uint32_t>(block->modules.size()),
+                  &block->cache};
   return block;
 }
 
