@@ -22,12 +22,14 @@ struct Process {
   std::mutex mutex;
   std::weak_ptr<Session> session;
   bool prepared = false;
+  const Process* parents = nullptr;  // left behind by fork(); kept reachable for leak checkers
 };
+Process* g_process = nullptr;
 
 Process& ThisProcess() {
-  alignas(Process) static char storage[sizeof(Process)];
-  static auto* const process = new (storage) Process();
-  return *process;
+  static Process* const first = g_process = new Process();
+  static_cast<void>(first);
+  return *g_process;
 }
 
 std::atomic<std::uint32_t> g_fork_generation{0};
@@ -36,9 +38,11 @@ std::atomic<std::uint32_t> g_fork_generation{0};
 // is left behind.
 void InChild() {
   g_fork_generation.fetch_add(1, std::memory_order_relaxed);
-  const bool prepared = ThisProcess().prepared;
-  new (&ThisProcess()) Process();
-  ThisProcess().prepared = prepared;
+  if (auto* const process = new (std::nothrow) Process()) {
+    process->prepared = true;
+    process->parents = g_process;
+    g_process = process;
+  }
   ResetCountersInChild();
   ResetCurlInitInChild();
 }
