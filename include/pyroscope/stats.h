@@ -20,8 +20,8 @@ struct Stats {
   std::uint64_t profiles_taken = 0;     // put into the queue
   std::uint64_t profiles_accepted = 0;  // the server said so
   std::uint64_t profiles_lost = 0;      // the server did not take them
-  std::uint64_t profiles_unknown = 0;   // given up after an answer got lost: taken or not
-  std::uint64_t profiles_queued = 0;    // waiting or being sent
+  std::uint64_t profiles_unknown = 0;  // given up after an answer got lost or was 5xx: taken or not
+  std::uint64_t profiles_queued = 0;   // waiting or being sent
 
   std::uint64_t profiles_lost_refused = 0;     // the server refused them for good
   std::uint64_t profiles_lost_given_up = 0;    // the server failed on the same bytes too often

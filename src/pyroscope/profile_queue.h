@@ -14,7 +14,7 @@ namespace pyroscope::internal {
 
 struct QueuedProfile {
   std::string request;        // encoded once, so that every try sends the same bytes
-  std::size_t raw_bytes = 0;  // of the profile before compression: what servers limit by
+  std::size_t raw_bytes = 0;  // before compression, with the labels: what servers limit by
   std::uint64_t samples = 0;
   std::uint64_t window = 0;  // number of the window it is from
   // Set by the queue.

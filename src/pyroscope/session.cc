@@ -24,6 +24,13 @@ constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(24);
 // After Stop's time is over, how long an aborted request may take to end.
 constexpr std::chrono::milliseconds kGrace = std::chrono::seconds(1);
 
+// What the server's rate limit counts beside the profile itself.
+std::size_t LabelBytes(const SeriesLabels& labels) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : labels) bytes += name.size() + value.size();
+  return bytes;
+}
+
 TimePoint DeadlineAfter(std::chrono::milliseconds timeout) {
   return Clock::now() + std::clamp(timeout, std::chrono::milliseconds(0), kLongestWait);
 }
@@ -200,7 +207,7 @@ void Session::Ship(pprof::EncodedWindow window, const SeriesLabels& labels) {
     if (profile.samples == 0) continue;  // the server would store nothing
     QueuedProfile queued;
     queued.request = EncodePushRequest(labels, profile.gzip, NewUuid());
-    queued.raw_bytes = profile.raw_bytes;
+    queued.raw_bytes = profile.raw_bytes + LabelBytes(labels);
     queued.samples = profile.samples;
     queued.window = windows_ended_;
     profiles.push_back(std::move(queued));

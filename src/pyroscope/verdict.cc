@@ -69,8 +69,11 @@ bool IsRetryable(int status) {
   return status == 408 || status == 429 || (status >= 500 && status != kNotImplemented);
 }
 
-// A gateway says so when it does not know what became of the request.
-bool MayHaveBeenTaken(int status) { return status == 408 || status == 502 || status == 504; }
+// A gateway says so when it does not know what became of the request; a server that fails may have
+// stored the profile before.
+bool MayHaveBeenTaken(int status) {
+  return status == 408 || (status >= 500 && IsRetryable(status));
+}
 
 Verdict JudgeTransport(const Answer& answer) {
   Verdict verdict;

@@ -142,6 +142,19 @@ class Faults(unittest.TestCase):
             self.assertEqual(state["distinct"] + report["client"]["lost"], report["client"]["taken"])
             self.assertEqual(state["redirected"], [])
 
+    def test_what_a_failing_server_took_is_never_called_lost(self):
+        with Scenario() as scenario:
+            scenario.receiver.faults({**status(500, "after it was stored"), "accept": True, "count": 1}, status(400, "now it is bad"))
+            scenario.start()
+            scenario.driver.work()
+            wait_for("a window", lambda: scenario.driver.report()["client"]["taken"] >= 1)
+            scenario.driver.do("idle")
+            wait_for("its end", lambda: scenario.driver.report()["client"]["queued"] == 0)
+            scenario.driver.stop()
+            report, state = scenario.driver.report(), scenario.receiver.state()
+            self.assertEqual(state["distinct"], 1)
+            harness.check_books(self, report, state)
+
     def test_retry_after_is_obeyed(self):
         with Scenario() as scenario:
             scenario.receiver.faults({**status(429, "wait", **{"Retry-After": "3"}), "count": 1})
