@@ -12,9 +12,11 @@ COMPILE = cmake --build --parallel $(JOBS) --preset
 .PHONY: help
 help:
 	@echo 'make demo    run a traced program for ten seconds and show the CPU of its spans'
+	@echo '             (with PYROSCOPE_SERVER_ADDRESS=http://host:4040 it pushes them there as well)'
 	@echo 'make test    build and run all tests, also under the sanitizers; about 17 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
+	@echo 'make test-pyroscope PYROSCOPE_URL=http://host:4040    the end-to-end checks against a real server, which keeps the data'
 	@echo 'make clean   remove $(BUILD)/'
 
 .PHONY: demo
@@ -35,6 +37,7 @@ test: build-all
 build-all:
 	@tools/setup test
 	@$(CONFIGURE) dev && $(COMPILE) dev
+	@$(CONFIGURE) clang && $(COMPILE) clang
 	@$(CONFIGURE) asan && $(COMPILE) asan
 	@$(CONFIGURE) tsan && $(COMPILE) tsan
 
@@ -43,7 +46,7 @@ check:
 	@tools/setup check
 	@$(MAKE) --no-print-directory build-all
 	@OTELPROF_LONG=1 tools/run_tests $(BUILD)
-	@tools/tidy $(BUILD)/dev
+	@tools/tidy $(BUILD)/clang
 	@$(CONFIGURE) fuzz && $(COMPILE) fuzz
 	@tools/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
@@ -53,6 +56,17 @@ bench:
 	@$(CONFIGURE) bench && $(COMPILE) bench
 	@mkdir -p $(BUILD)/bench
 	@tools/run_bench $(BUILD)/bench-build $(BUILD)/bench/results.json
+
+# The demo pushes to a real server of default limits, whose answers are compared with the demo's own profile; and the
+# stand-in server's tests run against it, which shows that it judges as the real one.
+.PHONY: test-pyroscope
+test-pyroscope:
+	@test -n "$(PYROSCOPE_URL)" || { echo 'which server? make test-pyroscope PYROSCOPE_URL=http://host:4040' >&2; exit 2; }
+	@tools/setup test
+	@$(CONFIGURE) dev && $(COMPILE) dev --target otelprof_demo pprofcheck
+	@python3 -B tests/e2e/push/server_test.py $(BUILD)/dev/examples/demo/otelprof_demo \
+	  $(BUILD)/dev/tests/pprofcheck/bin/pprofcheck $(BUILD)/dev/tests/e2e/push/server --url $(PYROSCOPE_URL)
+	@cd tests/e2e/receiver && PYROSCOPE_URL=$(PYROSCOPE_URL) go test -count=1 -run 'Statuses|Queries' .
 
 .PHONY: clean
 clean:

@@ -1,6 +1,6 @@
 // What the profiler itself costs: one run of the signal handler on cold caches, the
 // CPU time of profiling a busy core, memory. Prints "name value unit budget reference" lines; times
-// are medians of many short segments.
+// are medians of many samples.
 
 #include <pprof/labels.h>
 #include <pprof/profile.h>
@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/cycles_x86_64.h"
 #include "src/pprof/handler/handler.h"
 #include "src/pprof/handler/thread_record.h"
 #include "src/pprof/labels/thread.h"
@@ -29,12 +30,11 @@ using pprof::Labels;
 using pprof::LabelScope;
 using pprof::LabelSet;
 
-double NowNs() { return static_cast<double>(test::ReadClockNs(CLOCK_MONOTONIC)); }
-
-double Median(std::vector<double> values) {
+double Quantile(std::vector<double> values, double q) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return values[static_cast<std::size_t>(static_cast<double>(values.size()) * q)];
 }
+double Median(const std::vector<double>& values) { return Quantile(values, 0.5); }
 
 void Print(const char* name, double value, const char* unit, const char* budget,
            const char* reference) {
@@ -44,39 +44,28 @@ void Print(const char* name, double value, const char* unit, const char* budget,
 
 bool Discard(std::string_view) { return true; }
 
-// ns of one call of f beyond an empty loop, measured in turns.
-template <class F>
-double CostOf(F&& f) {
-  constexpr int kRounds = 60;
-  constexpr int kCalls = 20000;
-  std::vector<double> differences;
-  for (int round = 0; round < kRounds; ++round) {
-    const double start = NowNs();
-    for (int i = 0; i < kCalls; ++i) asm volatile("" ::: "memory");
-    const double middle = NowNs();
-    for (int i = 0; i < kCalls; ++i) {
-      f();
-      asm volatile("" ::: "memory");
-    }
-    differences.push_back((NowNs() - middle - (middle - start)) / kCalls);
-  }
-  return Median(differences);
-}
+// --- The handler, called as the kernel would: inside a signal handler, 100 times a second of CPU
+// time, on a stack of 21 frames of which each is another function with rows of its own. Between two
+// samples a thread works on 5 MB or more, so that neither the handler's code nor its data are in
+// the first two caches. The clock is the processor's: clock_gettime would warm up what the handler
+// reads.
 
-// --- The handler: called as the kernel would, inside a signal handler, 21 frames deep, between
-// pieces of work that sweep the caches, 100 times a second of CPU time.
-// ----------------------------------------------------------------
-
-std::vector<double> g_handler_ns;
+std::vector<double> g_handler_us;
+std::vector<double> g_delivery_us;  // with the system call that sends the signal
+std::vector<double> g_call_us;      // that call alone
 std::uint64_t g_cookie = 0;
+std::uint64_t g_entered = 0;
+std::uint64_t g_left = 0;
 
 void CallHandler(int, siginfo_t*, void* context) {
+  g_entered = bench::Cycles();
   siginfo_t info = {};
   info.si_code = SI_TIMER;
   info.si_value.sival_ptr = reinterpret_cast<void*>(g_cookie);
-  const double start = NowNs();
+  const std::uint64_t start = bench::Cycles();
   pprof::handler::OnSigprof(SIGPROF, &info, context);
-  g_handler_ns.push_back(NowNs() - start);
+  g_left = bench::Cycles();
+  g_handler_us.push_back(bench::CyclesToUs(g_left - start));
 }
 
 struct Work {
@@ -84,23 +73,41 @@ struct Work {
   std::vector<char> sweep;  // empty: ordinary work; else every cache is swept between two samples
 };
 
-[[gnu::noinline]] unsigned Deep(int depth, Work& work, unsigned x) {
-  volatile long pad[3] = {depth, 1, 2};
-  if (depth > 0) {
-    const unsigned result = Deep(depth - 1, work, x * 31 + static_cast<unsigned>(depth));
-    asm volatile("");  // not a tail call
-    return result + static_cast<unsigned>(pad[1]);
-  }
+[[gnu::noinline]] unsigned Sample(Work& work, unsigned x) {
   const std::int64_t end = test::ThreadCpuNs() + 10000000;
   for (unsigned i = x; test::ThreadCpuNs() < end; i += 7919) {
     ++work.words["word" + std::to_string(i % 50000)];
-    if (!work.sweep.empty()) work.sweep[i * 64u % work.sweep.size()]++;
   }
-  raise(SIGUSR1);
+  for (std::size_t i = 0; i < work.sweep.size(); i += 64) work.sweep[i]++;
+  const pid_t pid = getpid();
+  const auto tid = static_cast<pid_t>(syscall(SYS_gettid));
+  // Every second time without a signal: what the call itself takes is no part of the delivery.
+  const bool signal = x % 2 == 0;
+  const std::uint64_t before = bench::Cycles();
+  syscall(SYS_tgkill, pid, tid, signal ? SIGUSR1 : 0);
+  const std::uint64_t after = bench::Cycles();
+  if (signal) {
+    g_delivery_us.push_back(bench::CyclesToUs(g_entered - before + after - g_left));
+  } else {
+    g_call_us.push_back(bench::CyclesToUs(after - before));
+  }
   return x;
 }
 
-// Returns the median in us.
+template <int Depth>
+[[gnu::noinline]] unsigned Deep(Work& work, unsigned x) {
+  volatile long pad[5] = {Depth, 1, 2};
+  unsigned result = 0;
+  if constexpr (Depth > 0) {
+    result = Deep<Depth - 1>(work, x);
+  } else {
+    result = Sample(work, x);
+  }
+  bench::PadFunction();  // 2 KiB of code with 20 rows a KiB, as in an ordinary program
+  return result + static_cast<unsigned>(pad[1]);
+}
+
+// Returns what one sample costs, handler and delivery, in us.
 double BenchHandler() {
   struct sigaction action = {};
   action.sa_sigaction = CallHandler;
@@ -109,52 +116,46 @@ double BenchHandler() {
   auto profile = pprof::StartCpuProfile(Discard, {1});  // 1 Hz: real signals are rare
   LabelScope scope(Labels({{"vehicle", "bike"}}));
   g_cookie = pprof::labels::CurrentThread()->record->cookie.load();
-  const auto measure = [](std::size_t sweep_bytes) {
+  const auto measure = [](unsigned samples, std::size_t sweep_bytes) {
     Work work;
     work.sweep.resize(sweep_bytes);
-    g_handler_ns.clear();
-    for (unsigned i = 0; i < 300; ++i)
-      Deep(14, work, i * 104729);  // with raise and main some 21 frames
-    return Median(g_handler_ns) / 1000;
+    g_handler_us.clear();
+    g_delivery_us.clear();
+    g_call_us.clear();
+    for (unsigned i = 0; i < 2 * samples; ++i) Deep<14>(work, i * 104729);
   };
-  const double ordinary_us = measure(0);
-  Print("handler_100hz", ordinary_us, "us", "3", "-");
-  std::sort(g_handler_ns.begin(), g_handler_ns.end());
-  Print("handler_100hz_p99", g_handler_ns[g_handler_ns.size() * 99 / 100] / 1000, "us", "5", "-");
-  Print("handler_100hz_swept_caches", measure(64 << 20), "us", "-", "-");
+  measure(30, 64 << 20);
+  Print("handler_100hz_swept_caches", Median(g_handler_us), "us", "-", "-");
+  measure(400, 0);
+  const double handler = Median(g_handler_us);
+  const double delivery = Median(g_delivery_us) - Median(g_call_us);
+  Print("handler_100hz", handler, "us", "3", "-");
+  Print("handler_100hz_p95", Quantile(g_handler_us, 0.95), "us", "-", "-");
+  Print("handler_100hz_p99", Quantile(g_handler_us, 0.99), "us", "5", "-");
+  Print("signal_delivery_100hz", delivery, "us", "-", "kernel");
   profile->Stop();
-  return ordinary_us;
+  return handler + delivery;
 }
 
-// --- A busy core.
-// -------------------------------------------------------------------------------------------------
+// --- A busy core: one thread that works on memory, and the collector's own CPU clock.
 
-double DeliveryUs() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) {};
-  sigaction(SIGUSR2, &action, nullptr);
-  const pid_t pid = getpid();
-  const auto tid = static_cast<pid_t>(syscall(SYS_gettid));
-  return CostOf([&] { syscall(SYS_tgkill, pid, tid, SIGUSR2); }) / 1000;
-}
-
-void BenchBusyCore(double handler_us) {
-  const double delivery_us = DeliveryUs();
-  const std::uint64_t before = pprof::ReadStats().library_cpu_ns;
+void BenchBusyCore(double sample_us) {
   auto profile = pprof::StartCpuProfile(Discard);
-  constexpr int kSeconds = 4;
-  test::BurnMs(1000 * kSeconds);
-  const double collector_ns =
-      static_cast<double>(pprof::ReadStats().library_cpu_ns - before) / kSeconds;
+  Work work;
+  constexpr int kSeconds = 5;
+  const std::uint64_t before = pprof::ReadStats().library_cpu_ns;
+  const std::int64_t end = test::ThreadCpuNs() + std::int64_t{kSeconds} * 1000000000;
+  for (unsigned i = 0; test::ThreadCpuNs() < end; i += 7919) {
+    ++work.words["word" + std::to_string(i % 50000)];
+  }
+  const double collector_us =
+      static_cast<double>(pprof::ReadStats().library_cpu_ns - before) / kSeconds / 1000;
   profile->Stop();
-  Print("signal_delivery", delivery_us, "us", "-", "kernel");
-  Print("collector_cpu_per_second", collector_ns / 1000, "us", "-", "-");
-  const double percent = (100 * (handler_us + delivery_us) * 1000 + collector_ns) / 1e9 * 100;
-  Print("cpu_of_busy_core_100hz", percent, "%", "0.1", "-");
+  Print("collector_cpu_per_second", collector_us, "us", "-", "-");
+  Print("cpu_of_busy_core_100hz", (100 * sample_us + collector_us) / 1e6 * 100, "%", "0.1", "-");
 }
 
 // --- Memory.
-// ------------------------------------------------------------------------------------------------------
 
 double ResidentMb() {
   std::ifstream in("/proc/self/statm");
@@ -181,9 +182,11 @@ void BenchMemory() {
       });
     }
     std::this_thread::sleep_for(std::chrono::seconds(3));
-    const pprof::Stats stats = pprof::ReadStats();
     Print("memory_of_an_active_thread",
-          (static_cast<double>(stats.ring_bytes) / (kThreads + 1) + 128) / 1024, "KiB", "20", "-");
+          static_cast<double>(pprof::handler::Ring::kBytes + sizeof(pprof::handler::ThreadRecord) +
+                              sizeof(pprof::labels::ThreadState)) /
+              1024,
+          "KiB", "20", "-");
     Print("memory_64_threads", ResidentMb() - idle, "MB", "-", "with-stacks");
     stop = true;
     for (std::thread& thread : threads) thread.join();

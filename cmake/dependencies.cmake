@@ -2,15 +2,20 @@
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)  # .gnu_debugdata is compressed with xz
 find_package(Threads REQUIRED)
-list(PREPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
-find_package(OtelprofElfutils MODULE REQUIRED)
-list(POP_FRONT CMAKE_MODULE_PATH)
 
 find_path(OTELPROF_PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp)
 mark_as_advanced(OTELPROF_PROTOZERO_INCLUDE_DIR)
 if(NOT OTELPROF_PROTOZERO_INCLUDE_DIR)
   message(FATAL_ERROR "protozero not found: install libprotozero-dev")
 endif()
+
+# Of the push client alone, which is left out where these are missing.
+find_package(CURL 7.85 QUIET)
+find_package(nlohmann_json QUIET)
+# Of pprof_http alone, likewise.
+list(PREPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
+find_package(OtelprofHttplib MODULE QUIET)
+list(POP_FRONT CMAKE_MODULE_PATH)
 
 # The bridge is header-only and needs the API target alone. Nothing else looks for opentelemetry-cpp.
 if(PROJECT_IS_TOP_LEVEL AND NOT TARGET opentelemetry-cpp::api)

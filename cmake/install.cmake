@@ -1,6 +1,6 @@
 # What `cmake --install` puts where: the libraries, the headers of include/ and nothing else of the
-# source, the CMake package `otel-profiling-cpp` with the components pprof and otelpyroscope, and a
-# pkg-config file for each. Included once, after the targets exist.
+# source, the CMake package `otel-profiling-cpp` with the components pprof, otelpyroscope and, where they
+# were built, pyroscope and pprof_http, and a pkg-config file for each. Included once, after the targets exist.
 include(CMakePackageConfigHelpers)
 
 get_target_property(OTELPROF_LIBRARY_TYPE otelprof_pprof TYPE)
@@ -8,7 +8,19 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/otel-profiling-cpp)
 
 install(TARGETS otelprof_pprof EXPORT otel-profiling-cpp-pprof)
 install(TARGETS otelprof_otelpyroscope EXPORT otel-profiling-cpp-otelpyroscope)
-foreach(component IN ITEMS pprof otelpyroscope)
+set(components pprof otelpyroscope)
+set(pc_files otel-profiling-pprof otelpyroscope)
+if(TARGET otelprof_pyroscope)
+  install(TARGETS otelprof_pyroscope EXPORT otel-profiling-cpp-pyroscope)
+  list(APPEND components pyroscope)
+  list(APPEND pc_files otel-profiling-pyroscope)
+endif()
+if(TARGET otelprof_pprof_http)
+  install(TARGETS otelprof_pprof_http EXPORT otel-profiling-cpp-pprof_http)
+  list(APPEND components pprof_http)
+  list(APPEND pc_files otel-profiling-pprof-http)
+endif()
+foreach(component IN LISTS components)
   install(EXPORT otel-profiling-cpp-${component} NAMESPACE otel-profiling-cpp::
     FILE otel-profiling-cpp-${component}-targets.cmake DESTINATION ${package_dir})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/${component} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -22,13 +34,18 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/otel-profiling-cppConf
 write_basic_package_version_file(${generated}/otel-profiling-cppConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)  # before 1.0 a minor version may change the API
 install(FILES ${generated}/otel-profiling-cppConfig.cmake ${generated}/otel-profiling-cppConfigVersion.cmake
-  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofElfutils.cmake DESTINATION ${package_dir})
+  ${PROJECT_SOURCE_DIR}/cmake/FindOtelprofHttplib.cmake
+  DESTINATION ${package_dir})
 
 # pkg-config. A static archive needs its libraries on every link line, a shared object does not.
 if(OTELPROF_LIBRARY_TYPE STREQUAL "STATIC_LIBRARY")
   set(OTELPROF_PC_REQUIRES "Requires")
+  set(OTELPROF_PC_LIBCURL ", libcurl")
+  set(OTELPROF_PC_HTTPLIB ", cpp-httplib")
 else()
   set(OTELPROF_PC_REQUIRES "Requires.private")
+  set(OTELPROF_PC_LIBCURL "\nRequires.private: libcurl")
+  set(OTELPROF_PC_HTTPLIB "\nRequires.private: cpp-httplib")
 endif()
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
   set(OTELPROF_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
@@ -41,7 +58,7 @@ else()  # relative to the file itself, so that the installed tree can be moved
   set(OTELPROF_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
   set(OTELPROF_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
-foreach(name IN ITEMS otel-profiling-pprof otelpyroscope)
+foreach(name IN LISTS pc_files)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${generated}/${name}.pc @ONLY)
   install(FILES ${generated}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

@@ -4,16 +4,18 @@
 #
 # TESTS: one program for each file, run by ctest under the name unwind.a_test. FUZZ: a_fuzz.cc defines
 # LLVMFuzzerTestOneInput; ctest replays tests/corpus/a_fuzz/ through it, with preset `fuzz` libFuzzer runs it.
-# BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH.
+# BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH. SINGLE_THREADED: one thread at a time uses this
+# folder's code, so that ThreadSanitizer has nothing to find in its tests; fuzz targets have one thread always.
 
 # Everything that all targets of this project share; users of the libraries get none of it.
 add_library(otelprof_flags INTERFACE)
 target_compile_features(otelprof_flags INTERFACE cxx_std_17)
 target_include_directories(otelprof_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(otelprof_flags INTERFACE -fvisibility=hidden -fvisibility-inlines-hidden)
+target_compile_options(otelprof_flags INTERFACE
+  -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>)
 if(PROJECT_IS_TOP_LEVEL)
   target_compile_options(otelprof_flags INTERFACE
-    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast)
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Wold-style-cast>)
   if(OTEL_PROFILING_CPP_WERROR)
     target_compile_options(otelprof_flags INTERFACE -Werror)
   endif()
@@ -30,11 +32,24 @@ if(OTEL_PROFILING_CPP_FUZZ)
   target_compile_options(otelprof_sanitize INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# Whether tests with that label are run in this build (OTEL_PROFILING_CPP_TEST_LABELS).
+function(otelprof_runs result label)
+  if(NOT OTEL_PROFILING_CPP_TEST_LABELS OR label IN_LIST OTEL_PROFILING_CPP_TEST_LABELS)
+    set(${result} ON PARENT_SCOPE)
+  else()
+    set(${result} OFF PARENT_SCOPE)
+  endif()
+endfunction()
+
 # A program that ctest runs. Labels: `unit` unless given; extra arguments: LIBS, LABEL, TIMEOUT, SERIAL.
 function(otelprof_test name)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE otelprof_flags otelprof_sanitize ${ARG_LIBS} GTest::gtest GTest::gtest_main Threads::Threads)
+  otelprof_runs(runs ${ARG_LABEL})
+  if(NOT runs)
+    return()
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300)
   if(ARG_TIMEOUT)
@@ -56,6 +71,10 @@ function(otelprof_fuzz name source)
   else()
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay_main.cc)
   endif()
+  otelprof_runs(runs fuzz)
+  if(NOT runs)
+    return()
+  endif()
   # With libFuzzer: -runs=0, or ctest would fuzz and write into the corpus.
   add_test(NAME ${name} COMMAND ${name} $<$<BOOL:${OTEL_PROFILING_CPP_FUZZ}>:-runs=0> ${PROJECT_SOURCE_DIR}/tests/corpus/${name}
     COMMAND_EXPAND_LISTS)
@@ -63,7 +82,7 @@ function(otelprof_fuzz name source)
 endfunction()
 
 function(otelprof_module)
-  cmake_parse_arguments(ARG "" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "SINGLE_THREADED" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
   set(target otelprof_${ARG_NAME})
   add_library(${target} STATIC ${ARG_SOURCES})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -78,11 +97,17 @@ function(otelprof_module)
   target_link_libraries(${target} PUBLIC ${ARG_LIBS} Threads::Threads)
   set_property(GLOBAL APPEND PROPERTY OTELPROF_MODULES ${target})
 
-  if(OTEL_PROFILING_CPP_TESTS)
+  set(thread_sanitizer OFF)
+  if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
+    set(thread_sanitizer ON)
+  endif()
+  if(OTEL_PROFILING_CPP_TESTS AND NOT (thread_sanitizer AND ARG_SINGLE_THREADED))
     foreach(source IN LISTS ARG_TESTS)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_test(${stem} SOURCES ${source} LIBS ${target} ${ARG_TEST_LIBS} LABEL unit)
     endforeach()
+  endif()
+  if(OTEL_PROFILING_CPP_TESTS AND NOT thread_sanitizer)
     foreach(source IN LISTS ARG_FUZZ)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_fuzz(${stem} ${source} LIBS ${target})

@@ -23,12 +23,16 @@ MAY_INCLUDE = {
     "src/pprof/unwind": ["src/pprof/base", "src/pprof/elf", "src/pprof/handler"],
     "src/pprof/labels": [PUBLIC, "src/pprof/base", "src/pprof/handler"],
     "src/pprof/profile": [],
-    "src/pprof/encode": ["src/pprof/profile"],
+    "src/pprof/encode": ["pprof/profile_source.h", "src/pprof/profile"],
     "src/pprof/symbolize": ["src/pprof/elf"],
     "src/pprof/sampler": [PUBLIC, "src/pprof/base", "src/pprof/handler", "src/pprof/labels",
                           "src/pprof/elf", "src/pprof/unwind", "src/pprof/profile"],
     "src/pprof/profiler": [PUBLIC, "src/pprof"],
+    "src/pyroscope": ["include/pyroscope", "include/pprof"],
+    "src/pprof_http": ["include/pprof_http", "include/pprof"],
     "include/pprof": [],
+    "include/pyroscope": ["include/pprof"],
+    "include/pprof_http": ["include/pprof"],
     "include/otelpyroscope": ["pprof/trace_context.h", "pprof/labels.h", "pprof/export.h"],
 }
 # Where opentelemetry headers may be included at all; the bridge sees the API only.
@@ -52,7 +56,7 @@ def as_path(header):
     """Repository path of an included project header; None for headers of others."""
     if header.startswith(("src/", "tests/", "bench/", "examples/")):
         return header
-    if header.startswith(("pprof/", "otelpyroscope/")):
+    if header.startswith(("pprof/", "pprof_http/", "pyroscope/", "otelpyroscope/")):
         return "include/" + header
     return None
 

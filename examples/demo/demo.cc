@@ -10,6 +10,7 @@
 
 #include "examples/demo/accounting.h"
 #include "examples/demo/options.h"
+#include "examples/demo/push.h"
 #include "examples/demo/report.h"
 #include "examples/demo/service.h"
 #include "examples/demo/summary.h"
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   g_seconds = options.seconds;
 
   demo::InitTracing(options);  // one line of it wraps the TracerProvider
+  if (!demo::StartPush()) return 1;
   const std::uint64_t library_before = pprof::ReadStats().library_cpu_ns;
   const std::int64_t cpu_before = demo::ProcessCpuNs();
   auto profile = pprof::StartCpuProfile(options.profile_path);
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
 
   demo::RunService(std::chrono::seconds(options.seconds), ShowProgress);
 
+  demo::StopPush();  // before the other profile ends, so that both hold the same work
   demo::Totals totals;
   totals.process_cpu_ns = demo::ProcessCpuNs() - cpu_before;
   totals.library_cpu_ns =
@@ -56,7 +59,10 @@ int main(int argc, char** argv) {
   const pprof::Status stopped = profile->Stop();
   if (isatty(2) != 0) std::fprintf(stderr, "\n");
   if (!stopped.ok()) return Fail("the profile was not written", stopped.message);
-  totals.samples_lost = static_cast<std::int64_t>(pprof::ReadStats().samples_lost);
+  const pprof::Stats stats = pprof::ReadStats();
+  totals.samples_lost = static_cast<std::int64_t>(stats.samples_lost);
+  totals.stacks = static_cast<std::int64_t>(stats.deliveries);
+  totals.stacks_complete = static_cast<std::int64_t>(stats.stacks_complete);
 
   demo::Summary summary;
   const std::string error = demo::Summarize(options, totals, &summary);

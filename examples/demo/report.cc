@@ -79,10 +79,11 @@ void PrintTruth(const Options& options, const Summary& summary) {
   const std::int64_t clock = summary.totals.process_cpu_ns - summary.totals.library_cpu_ns;
   std::printf(
       "\nprocess CPU clock %.0f ms (without %.1f ms of the profiler's own thread), in the "
-      "profile %.0f ms: ratio %.4f, samples lost %" PRId64 "\n",
+      "profile %.0f ms: ratio %.4f, samples lost %" PRId64 ", %" PRId64 " of %" PRId64
+      " stacks complete\n",
       Ms(clock), Ms(summary.totals.library_cpu_ns), Ms(summary.profile_cpu_ns),
       static_cast<double>(summary.profile_cpu_ns) / static_cast<double>(clock),
-      summary.totals.samples_lost);
+      summary.totals.samples_lost, summary.totals.stacks_complete, summary.totals.stacks);
   const ExportCounts exported = ExportedSpans();
   std::printf("exported %" PRIu64 " spans, %" PRIu64 " of them with pyroscope.profile.id\n",
               exported.spans, exported.with_profile_id);

@@ -99,6 +99,8 @@ bool WriteSummary(const std::string& path, const Summary& summary) {
                                    {"profile_cpu_ns", summary.profile_cpu_ns},
                                    {"samples", summary.samples},
                                    {"samples_lost", summary.totals.samples_lost},
+                                   {"stacks", summary.totals.stacks},
+                                   {"stacks_complete", summary.totals.stacks_complete},
                                    {"spans", std::move(spans)}};
   std::ofstream out(path);
   out << document.dump(1) << '\n';

@@ -17,6 +17,8 @@ struct Totals {
   std::int64_t process_cpu_ns = 0;
   std::int64_t library_cpu_ns = 0;  // of the profiler's own thread, part of the above
   std::int64_t samples_lost = 0;
+  std::int64_t stacks = 0;           // one a signal
+  std::int64_t stacks_complete = 0;  // of those: reached the thread's entry
 };
 
 // One row of the table.

@@ -62,7 +62,7 @@ class OperationSampler final : public sdk::Sampler {
 void InitTracing(const Options& options) {
   auto provider = std::make_unique<sdk::TracerProvider>(
       std::make_unique<sdk::SimpleSpanProcessor>(std::make_unique<CountingExporter>()),
-      opentelemetry::sdk::resource::Resource::Create({{"service.name", "otelprof-demo"}}),
+      opentelemetry::sdk::resource::Resource::Create({{"service.name", kServiceName}}),
       std::make_unique<OperationSampler>());
 
   otelpyroscope::Options bridge;

@@ -10,6 +10,8 @@
 
 namespace demo {
 
+// The resource's service.name, and so the application name of pushed profiles.
+inline constexpr const char* kServiceName = "otelprof-demo";
 // The operation that the sampler drops, as health checks usually are.
 inline constexpr const char* kUnsampledOperation = "GET /healthz";
 

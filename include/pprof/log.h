@@ -18,6 +18,10 @@ using LogHandler = std::function<void(LogLevel level, std::string_view line)>;
 // not call SetLogHandler.
 PPROF_EXPORT void SetLogHandler(LogHandler handler) noexcept;
 
+// Lines below `level` are dropped. Without this call a handler of your own gets every line. Any
+// thread. Not async-signal-safe.
+PPROF_EXPORT void SetLogLevel(LogLevel level) noexcept;
+
 // One line through the handler above; how the other libraries of this project speak. Any ordinary
 // thread. Not async-signal-safe. A line that cannot be built is dropped.
 PPROF_EXPORT void Log(LogLevel level, std::string_view line) noexcept;

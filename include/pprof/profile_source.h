@@ -22,7 +22,7 @@ struct ProfileLimits {
   std::size_t max_samples = 0;            // entries of Profile.sample in one profile
   std::size_t max_bytes = 0;              // of one profile before compression
   std::size_t max_span_names = 0;         // distinct span_name values in one window
-  std::size_t max_label_names = 0;        // distinct label names in one window
+  std::size_t max_labels_per_sample = 0;  // the ids and the span name are kept before others
   std::size_t max_label_name_bytes = 0;   // longer names are cut
   std::size_t max_label_value_bytes = 0;  // longer values are cut
   std::size_t max_string_bytes = 0;       // function and file names: longer ones are cut
@@ -33,10 +33,11 @@ struct ProfileLimits {
 
 // How often something was changed to keep the limits.
 struct ProfileRepairs {
-  std::uint64_t splits = 0;               // profiles beyond the first of a window
-  std::uint64_t span_names_merged = 0;    // samples whose span_name became "other"
-  std::uint64_t label_names_dropped = 0;  // labels taken off samples: too many names
+  std::uint64_t splits = 0;             // profiles beyond the first of a window
+  std::uint64_t span_names_merged = 0;  // samples whose span_name became "other"
+  std::uint64_t labels_dropped = 0;     // labels taken off samples: too many, or equal names
   std::uint64_t strings_shortened = 0;
+  std::uint64_t stacks_shortened = 0;  // root-most frames taken off: too large for one profile
 };
 
 // One pprof message, gzip-compressed.
@@ -79,5 +80,16 @@ class PPROF_EXPORT ProfileSource {
 
 // CPU profiles of this process. Never destroyed.
 PPROF_EXPORT ProfileSource& CpuProfileSource() noexcept;
+
+// Declares the calling thread one of the libraries' own while it lives: it is not sampled, and its
+// CPU time counts as Stats::library_cpu_ns instead of being missed in profiles. For the stack of a
+// thread that was created with all signals blocked.
+class PPROF_EXPORT LibraryThread {
+ public:
+  LibraryThread() noexcept;
+  ~LibraryThread();
+  LibraryThread(const LibraryThread&) = delete;
+  LibraryThread& operator=(const LibraryThread&) = delete;
+};
 
 }  // namespace pprof

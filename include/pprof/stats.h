@@ -30,11 +30,19 @@ struct Stats {
   std::uint64_t lost_no_ring = 0;      // all sample buffers were in use
   std::uint64_t lost_reentrant = 0;    // the handler was interrupted by itself
   std::uint64_t samples_over_memory_cap = 0;  // kept, but under the frame "[stack storage full]"
-  std::uint64_t samples_exit_correction =
-      0;  // added under "[thread exit correction]" when threads ended
+  // Under "[thread exit correction]", measured: CPU time that timers had not delivered when a
+  // registered thread ended or sampling stopped.
+  std::uint64_t samples_exit_correction = 0;
+  // Under "[thread exit, estimated]": what the ends of threads cost in the kernel after their
+  // clocks were read for the last time.
+  std::uint64_t samples_exit_estimated = 0;
   std::uint64_t samples_timer_refused =
       0;  // under "[not sampled: timer refused]": CPU time of threads without a timer
-  std::uint64_t samples_threads_unseen = 0;  // under "[not sampled: threads that ended unseen]"
+  // Under "[not sampled: threads that ended unseen]": also what a thread used before it was found.
+  std::uint64_t samples_threads_unseen = 0;
+  std::uint64_t samples_signal_blocked = 0;  // under "[not sampled: SIGPROF blocked]"
+  // Under "[not sampled: SIGPROF taken by another handler]": all CPU time since it was taken twice.
+  std::uint64_t samples_handler_taken = 0;
 
   // Stacks (deliveries, not weights).
   std::uint64_t stacks_complete = 0;       // reached the thread's entry
@@ -49,7 +57,7 @@ struct Stats {
   std::uint64_t threads_registered = 0;      // found by their first label, scope or span
   std::uint64_t threads_scanned = 0;         // found in /proc/self/task
   std::uint64_t threads_over_limit = 0;      // beyond the number of threads this library can hold
-  std::uint64_t threads_signal_blocked = 0;  // block SIGPROF and so are never sampled
+  std::uint64_t threads_signal_blocked = 0;  // blocked SIGPROF when they were found
   std::uint64_t timers_created = 0;
   std::uint64_t timers_refused =
       0;  // timer_create failed (RLIMIT_SIGPENDING): that thread is not sampled
@@ -68,7 +76,7 @@ struct Stats {
   std::uint64_t modules_unreadable =
       0;  // ELF or .eh_frame broken: stacks through them may end there
   std::uint64_t symbols_unreadable =
-      0;  // module without names: file gone, replaced, or symbol data broken
+      0;  // module with few names or none: its file or .dwo file gone, replaced, or broken
   std::uint64_t symbols_over_memory_cap = 0;
 
   // Cost.

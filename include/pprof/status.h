@@ -4,6 +4,7 @@
 //   if (!profile.ok()) std::cerr << profile.status().message << '\n';
 #pragma once
 
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
@@ -38,7 +39,9 @@ class [[nodiscard]] Result {
   bool ok() const noexcept { return std::holds_alternative<T>(value_); }
   // The reason; an ok Status when there is a value.
   const Status& status() const noexcept {
-    static const Status* const kFine = new Status();  // leaked: usable in static destruction
+    // Never destroyed: usable in static destruction. Needs no memory: usable without any.
+    alignas(Status) static unsigned char storage[sizeof(Status)];
+    static const Status* const kFine = new (static_cast<void*>(storage)) Status();
     const Status* why = std::get_if<Status>(&value_);
     return why != nullptr ? *why : *kFine;
   }

@@ -10,7 +10,7 @@ function(consumer_program name contains)
   set_target_properties(consumer_${name} PROPERTIES
     CXX_STANDARD ${CONSUME_STANDARD} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)
   separate_arguments(flags UNIX_COMMAND "${CONSUME_FLAGS}")
-  target_compile_options(consumer_${name} PRIVATE -g -O2 -Wall -Wextra -Wpedantic -Werror ${flags})
+  target_compile_options(consumer_${name} PRIVATE -O1 -Wall -Wextra -Wpedantic -Werror ${flags})
   target_link_libraries(consumer_${name} PRIVATE ${ARGN})
   add_test(NAME ${name} COMMAND Python3::Interpreter ${CONSUME_DIR}/check_profile.py ${name}.pb.gz
     --contains ${contains} -- $<TARGET_FILE:consumer_${name}> ${name}.pb.gz)

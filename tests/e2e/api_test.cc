@@ -146,7 +146,11 @@ TEST(ReadStats, CountsWhatARunningProfileDoes) {
   EXPECT_GT(during.ring_bytes, 0u);
   EXPECT_TRUE(profile->Stop().ok());
   const Stats after = ReadStats();
-  EXPECT_GE(after.samples - before.samples, 25u);
+  // The kernel looks at CPU timers only in its tick. On a loaded machine a thread can run for 60 ms
+  // without meeting one, and what is still undelivered then counts when sampling stops.
+  EXPECT_GT(after.samples, before.samples);
+  const std::uint64_t corrected = after.samples_exit_correction - before.samples_exit_correction;
+  EXPECT_GE(after.samples - before.samples + corrected, 29u);
   EXPECT_EQ(after.samples_lost, before.samples_lost);
   EXPECT_GT(after.library_cpu_ns, before.library_cpu_ns);
   EXPECT_EQ(after.ring_bytes, 0u);

@@ -66,10 +66,20 @@ def check_pprof(out, profile):
         fail(f"no function of the demo with its line in the slowest span:\n{top}")
 
 
+def check_stacks(summaries):
+    stacks = sum(summary["stacks"] for summary in summaries)
+    complete = sum(summary["stacks_complete"] for summary in summaries)
+    print(f"{complete} of {stacks} stacks reach the thread's entry")
+    if stacks < 100 or complete < 0.999 * stacks:
+        fail("too few stacks reach the thread's entry")
+
+
 def main():
     demo, pprofcheck, folder = sys.argv[1:4]
+    summaries = []
     for scope in ("root", "all", "none"):
         out, profile, summary = run_demo(demo, folder, scope)
+        summaries.append(summary)
         check_totals(summary)
         check_spans(summary, scope)
         subprocess.run([pprofcheck, "check", profile], check=True)
@@ -78,6 +88,7 @@ def main():
                 fail(f"'{needed}' is not in the demo's output")
         if scope == "root":
             check_pprof(out, profile)
+    check_stacks(summaries)
     print("1 passed, 0 failed")
 
 

@@ -133,7 +133,12 @@ void ReplacedHandlerIsTakenBackOnceThenSamplingStops() {
   EXPECT_EQ(ReadStats().handler_replaced, 2u);
   EXPECT_NE(lines.find("sampling is off"), std::string::npos);
   EXPECT_LE(test::CountTimers(), 0);
+  const std::int64_t cpu_before = test::ProcessCpuNs();
+  test::BurnMs(500);
+  const std::int64_t used = test::ProcessCpuNs() - cpu_before;
   EXPECT_TRUE(profile->Stop().ok());
+  // What is not sampled from then on has a frame.
+  EXPECT_GE(ReadStats().samples_handler_taken, static_cast<std::uint64_t>(used / 10000000));
   SetLogHandler({});
 }
 
@@ -149,20 +154,53 @@ void ErrnoSurvivesSamples() {
   EXPECT_GT(ReadStats().deliveries, 50u);
 }
 
+void SetSigprof(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPROF);
+  pthread_sigmask(how, &set, nullptr);
+}
+
+// CPU time of a thread that is never sampled is not lost: it stands under a frame.
 void ThreadsThatBlockSigprofAreCounted() {
   std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> used_ns{0};
   std::thread blocked([&] {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPROF);
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    SetSigprof(SIG_BLOCK);
     while (!stop) test::Spin();
+    used_ns = test::ThreadCpuNs();
   });
   usleep(50000);
   auto profile = StartCpuProfile(Discard);
   EXPECT_EQ(ReadStats().threads_signal_blocked, 1u);
+  test::BurnMs(1500);
+  EXPECT_GT(ReadStats().samples_signal_blocked, 20u);  // also while the profile runs
+  EXPECT_TRUE(profile->Stop().ok());
   stop = true;
   blocked.join();
+  const auto periods = static_cast<double>(used_ns) / 1e7;
+  const auto counted = static_cast<double>(ReadStats().samples_signal_blocked);
+  EXPECT_GT(counted, 0.7 * periods);  // it ran before the profile and after it, too
+  EXPECT_LE(counted, periods + 1);
+}
+
+// Blocked for a while, then sampled again: no CPU time twice.
+void ThreadsThatUnblockSigprofAreCountedOnce() {
+  auto profile = StartCpuProfile(Discard);
+  ASSERT_TRUE(profile.ok());
+  const std::int64_t start = test::ThreadCpuNs();
+  SetSigprof(SIG_BLOCK);
+  test::BurnMs(1500);
+  SetSigprof(SIG_UNBLOCK);
+  test::BurnMs(500);
+  const std::int64_t used = test::ThreadCpuNs() - start;
+  EXPECT_TRUE(profile->Stop().ok());
+  const Stats stats = ReadStats();
+  EXPECT_GT(stats.samples_signal_blocked, 20u);
+  EXPECT_GT(stats.samples, 40u);
+  const std::uint64_t all =
+      stats.samples_signal_blocked + stats.samples + stats.samples_exit_correction;
+  EXPECT_NEAR(static_cast<double>(all), static_cast<double>(used) / 1e7, 4);
 }
 
 TEST(Signals, NoHandlerTimerOrThreadBeforeTheFirstProfile) {
@@ -181,6 +219,9 @@ TEST(Signals, ReplacedHandlerIsTakenBackOnceThenSamplingStops) {
 }
 TEST(Signals, ErrnoSurvivesSamples) { IN_CHILD(ErrnoSurvivesSamples); }
 TEST(Signals, ThreadsThatBlockSigprofAreCounted) { IN_CHILD(ThreadsThatBlockSigprofAreCounted); }
+TEST(Signals, ThreadsThatUnblockSigprofAreCountedOnce) {
+  IN_CHILD(ThreadsThatUnblockSigprofAreCountedOnce);
+}
 
 }  // namespace
 }  // namespace pprof

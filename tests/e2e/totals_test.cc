@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/support/busy.h"
+#include "tests/support/complete_stacks.h"
 #include "tests/support/pprof_reader.h"
 
 namespace pprof {
@@ -33,6 +34,11 @@ struct Measured {
   std::int64_t profile_ns = 0;
   std::map<std::string, std::int64_t> profile_thread_ns;
   std::int64_t period_ns = 0;
+  // Of profile_ns: samples that stand for CPU time read from clocks of threads that ended, and for
+  // what those threads are only estimated to have used after that.
+  std::int64_t exit_measured_ns = 0;
+  std::int64_t exit_estimated_ns = 0;
+  std::int64_t unseen_ns = 0;  // not in profile_ns
 };
 
 // Runs `work` under a profile of `rate`; it reports each labelled thread's CPU time.
@@ -40,8 +46,6 @@ template <class Work>
 Measured Measure(int rate, Work&& work) {
   Measured measured;
   std::string bytes;
-  const std::uint64_t library_before = ReadStats().library_cpu_ns;
-  const std::int64_t cpu_before = test::ProcessCpuNs();
   auto profile = StartCpuProfile(
       [&](std::string_view piece) {
         bytes += piece;
@@ -49,6 +53,9 @@ Measured Measure(int rate, Work&& work) {
       },
       {rate});
   EXPECT_TRUE(profile.ok()) << profile.status().message;
+  // From here on: before, StartCpuProfile read the unwind tables of all modules, unsampled.
+  const std::uint64_t library_before = ReadStats().library_cpu_ns;
+  const std::int64_t cpu_before = test::ProcessCpuNs();
   work(measured);
   measured.process_ns = test::ProcessCpuNs() - cpu_before;
   measured.process_ns -= static_cast<std::int64_t>(ReadStats().library_cpu_ns - library_before);
@@ -59,7 +66,12 @@ Measured Measure(int rate, Work&& work) {
   if (!read.has_value()) return measured;
   measured.period_ns = read->period_ns;
   for (const pprof_reader::Sample& sample : read->samples) {
+    if (sample.HasFunction("[not sampled: threads that ended unseen]")) {
+      measured.unseen_ns += sample.cpu_ns;
+    }
     if (StandsForLoss(sample)) continue;
+    if (sample.HasFunction("[thread exit correction]")) measured.exit_measured_ns += sample.cpu_ns;
+    if (sample.HasFunction("[thread exit, estimated]")) measured.exit_estimated_ns += sample.cpu_ns;
     measured.profile_ns += sample.cpu_ns;
     const std::string thread(sample.Label("thread"));
     if (!thread.empty()) measured.profile_thread_ns[thread] += sample.cpu_ns;
@@ -88,8 +100,11 @@ bool Agrees(const Measured& measured, std::int64_t live_threads) {
   // Within 1 % or one period a live thread, whichever is larger.
   check("total", measured.profile_ns, measured.process_ns,
         static_cast<std::int64_t>(std::fmax(0, periods - kTolerance * total)));
-  std::printf("  ratio %.4f over %.1f s of CPU time\n",
-              static_cast<double>(measured.profile_ns) / total, total / 1e9);
+  const auto part = [&](std::int64_t ns) { return static_cast<double>(ns) / total; };
+  std::printf(
+      "  ratio %.4f over %.1f s of CPU time; of it exits by measurement %.4f, by estimate %.4f\n",
+      part(measured.profile_ns), total / 1e9, part(measured.exit_measured_ns),
+      part(measured.exit_estimated_ns));
   return fine;
 }
 
@@ -177,6 +192,36 @@ TEST_P(TotalsOfShortThreads, SumAgreesAlthoughMostThreadsNeverSeeATimerExpire) {
 
 INSTANTIATE_TEST_SUITE_P(Ms, TotalsOfShortThreads, testing::Values(1, 2, 5));
 
+// Threads that never heard of us, as short as those that did, at the same time. None of their CPU
+// time may pass for what the ends of the others cost.
+TEST(Totals, CpuOfThreadsThatEndUnseenDoesNotHideInTheExitCorrection) {
+  RetryWithMoreWork([&](int factor) {
+    std::int64_t unseen_clock_ns = 0;
+    const Measured measured = Measure(100, [&](Measured&) {
+      for (int i = 0; i < 1500 * factor; ++i) {
+        std::int64_t used = 0;
+        std::thread unseen([&] {
+          test::BurnMs(1);
+          used = test::ThreadCpuNs();
+        });
+        std::thread seen([] {
+          LabelScope scope(Labels({{"kind", "short"}}));
+          test::BurnMs(1);
+        });
+        unseen.join();
+        seen.join();
+        unseen_clock_ns += used;
+      }
+    });
+    const double share =
+        static_cast<double>(measured.unseen_ns) / static_cast<double>(unseen_clock_ns);
+    std::printf("  unseen threads by their own clocks %.2f s, their frame has %.4f of it\n",
+                static_cast<double>(unseen_clock_ns) / 1e9, share);
+    // More than 1: their starts and ends, which their own clocks do not show.
+    return share >= 0.95 && share <= 1.1;
+  });
+}
+
 TEST(Totals, OverlappingProfilesEachHoldTheirOwnWindow) {
   std::string first_bytes;
   std::string second_bytes;
@@ -212,6 +257,9 @@ TEST(Totals, OverlappingProfilesEachHoldTheirOwnWindow) {
   EXPECT_NEAR(static_cast<double>(total(second_bytes)), static_cast<double>(second_cpu),
               static_cast<double>(slack));
 }
+
+[[maybe_unused]] const auto* const g_complete_stacks =
+    testing::AddGlobalTestEnvironment(new test::CompleteStacks);
 
 }  // namespace
 }  // namespace pprof

@@ -83,6 +83,8 @@ class Reader {
     for (const std::string_view message : messages_[3]) {
       if (!ReadNumbers(message, numbers_)) return Fail("broken mapping");
       modules_[numbers_[1]] = Text(numbers_[5]);
+      profile_.mappings.push_back({Text(numbers_[5]), numbers_[7] != 0, numbers_[8] != 0,
+                                   numbers_[9] != 0, numbers_[10] != 0});
     }
     return bad_string_ ? Fail("file name outside the string table") : true;
   }

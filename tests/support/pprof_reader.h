@@ -35,8 +35,18 @@ struct Sample {
   bool HasFunction(std::string_view name_prefix) const;  // some frame's function starts with it
 };
 
+// What a module promises of all its addresses.
+struct Mapping {
+  std::string_view file;
+  bool has_functions = false;
+  bool has_filenames = false;
+  bool has_line_numbers = false;
+  bool has_inline_frames = false;
+};
+
 struct Profile {
   std::vector<Sample> samples;
+  std::vector<Mapping> mappings;
   std::int64_t period_ns = 0;
   std::int64_t time_ns = 0;
   std::int64_t duration_ns = 0;

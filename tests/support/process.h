@@ -7,9 +7,11 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace test {
 
@@ -35,6 +37,15 @@ inline int CountThreads() {
     if (line.compare(0, 8, "Threads:") == 0) return std::stoi(line.substr(8));
   }
   return -1;
+}
+
+// Kernel ids of the threads of this process.
+inline std::vector<int> ThreadIds() {
+  std::vector<int> ids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    ids.push_back(std::stoi(entry.path().filename()));
+  }
+  return ids;
 }
 
 // Runs `body` in a fork child that must end within `seconds`; its exit status as from waitpid, or

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@ struct LogState {
   std::recursive_mutex mutex;
   LogHandler handler;  // only when `replaced`
   bool replaced = false;
+  std::optional<LogLevel> level;  // SetLogLevel's
   std::set<std::string, std::less<>> spoken;
 };
 
@@ -24,14 +26,28 @@ LogState& State() {
   return *state;
 }
 
+const char* NameOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "log";
+}
+
 void SpeakDefault(LogLevel level, std::string_view line) {
-  if (level < LogLevel::kWarning) return;
-  std::fprintf(stderr, "otel-profiling-cpp: %s: %.*s\n",
-               level == LogLevel::kError ? "error" : "warning", static_cast<int>(line.size()),
-               line.data());
+  std::fprintf(stderr, "otel-profiling-cpp: %s: %.*s\n", NameOf(level),
+               static_cast<int>(line.size()), line.data());
 }
 
 void Speak(LogState& state, LogLevel level, std::string_view line) {
+  const LogLevel least = state.replaced ? LogLevel::kDebug : LogLevel::kWarning;
+  if (level < state.level.value_or(least)) return;
   if (!state.replaced) return SpeakDefault(level, line);
   if (state.handler) state.handler(level, line);
 }
@@ -43,6 +59,12 @@ void SetLogHandler(LogHandler handler) noexcept {
   const std::lock_guard<std::recursive_mutex> lock(state.mutex);
   state.handler = std::move(handler);
   state.replaced = true;
+}
+
+void SetLogLevel(LogLevel level) noexcept {
+  LogState& state = State();
+  const std::lock_guard<std::recursive_mutex> lock(state.mutex);
+  state.level = level;
 }
 
 void Log(LogLevel level, std::string_view line) noexcept { base::Log(level, line); }

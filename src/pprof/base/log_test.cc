@@ -42,5 +42,20 @@ TEST(Log, ThrowingHandlerDoesNotReachTheHost) {
   SetLogHandler({});
 }
 
+// The last one: the level stays.
+TEST(Log, LevelDropsLinesBelowIt) {
+  std::string heard;
+  SetLogHandler([&](LogLevel, std::string_view line) { heard += line; });
+  Log(LogLevel::kDebug, "a");
+  SetLogLevel(LogLevel::kWarning);
+  Log(LogLevel::kInfo, "b");
+  base::LogOnce(LogLevel::kWarning, "log_test kind c", "c");
+  SetLogLevel(LogLevel::kInfo);
+  Log(LogLevel::kInfo, "d");
+  Log(LogLevel::kDebug, "e");
+  SetLogHandler({});
+  EXPECT_EQ(heard, "acd");
+}
+
 }  // namespace
 }  // namespace pprof

@@ -15,7 +15,7 @@ namespace {
 // 6 100 ms 1.20 MB.
 constexpr int kLevel = 1;
 constexpr int kGzipWindow = 15 + 16;  // zlib.h, deflateInit2: 32 KiB window, gzip wrapper
-constexpr std::size_t kPiece = 64 * 1024;
+constexpr std::size_t kPiece = std::size_t{64} * 1024;
 
 // Owns zlib's state.
 struct Deflate {

@@ -8,6 +8,7 @@
 #include "src/pprof/handler/ring.h"
 #include "src/pprof/handler/syscall.h"
 #include "src/pprof/handler/thread_record.h"
+#include "src/pprof/handler/unwind_table.h"
 #include "src/pprof/handler/walk.h"
 
 namespace pprof::handler {
@@ -137,11 +138,20 @@ void CountNoRing(std::uint64_t weight, std::uint64_t time_ns) {
   WakeCollector();
 }
 
+// The stacks of a thread resemble each other, and the last one still lies in its ring.
+void Prefetch(const Ring& ring, const ucontext_t& context) {
+  const SampleHeader* last = ring.Last();
+  if (last == nullptr) return;
+  PrefetchWalk(context, reinterpret_cast<const std::uint64_t*>(last) + last->words - last->frames,
+               last->frames);
+}
+
 void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
                 const ucontext_t& context) {
-  const std::uint64_t now_ns = NowNs();
   Ring* ring = FindRing(record, index);
-  if (ring == nullptr) return CountNoRing(weight, now_ns);
+  if (ring == nullptr) return CountNoRing(weight, NowNs());
+  Prefetch(*ring, context);
+  const std::uint64_t now_ns = NowNs();
   const Context now = ReadContext(record);
   const std::uint32_t fixed = static_cast<std::uint32_t>(sizeof(SampleHeader) / 8) +
                               Words(now.name_bytes) + Words(now.label_bytes);
@@ -165,12 +175,6 @@ void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
   header->reserved = 0;
   ring->Commit(header->words);
   if (now.trace != nullptr && now.trace->id != nullptr) now.trace->id->MarkSampled();
-
-  Add(g_shared.counters.samples, weight);
-  Add(g_shared.counters.walk_ends[static_cast<int>(walked.end)], 1);
-  if (now.name != nullptr || now.label_bytes > 0 || header->labels != kNoTraceLabels) {
-    Add(g_shared.counters.samples_labelled, weight);
-  }
   if (ring->HalfFull()) WakeCollector();
 }
 
@@ -189,17 +193,20 @@ void OnOwnSignal(ThreadRecord& record, std::uint32_t index, const siginfo_t& inf
     Add(g_shared.counters.stale_signals, 1);
   } else {
     Add(g_shared.counters.deliveries, 1);
-    Add(g_shared.counters.overruns, weight - 1);
+    if (weight > 1) Add(g_shared.counters.overruns, weight - 1);
     Add(record.delivered, weight);
     TakeSample(record, index, weight, context);
   }
-  record.busy.store(0, std::memory_order_seq_cst);
+  // Whoever reads this 0 sees all that the handler did.
+  record.busy.store(0, std::memory_order_release);
 }
 
 }  // namespace
 
 void OnSigprof(int signal, siginfo_t* info, void* context) noexcept {
   const int saved_errno = errno;
+  __builtin_prefetch(&g_shared.counters);
+  __builtin_prefetch(&g_unwind_table);
   const auto cookie = reinterpret_cast<std::uint64_t>(info->si_value.sival_ptr);
   const std::uint32_t magic = g_shared.magic.load(std::memory_order_relaxed);
   ThreadRecord* const records = g_shared.records.load(std::memory_order_acquire);

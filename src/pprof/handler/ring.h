@@ -53,6 +53,9 @@ class Ring {
   void Commit(std::uint32_t words) noexcept;
   // Counts what could not be stored. Async-signal-safe.
   void CountLoss(std::uint64_t weight, std::uint64_t time_ns) noexcept;
+  // The record that Commit published last, read already or not; nullptr: none, or something was
+  // reserved since. Valid until the next Reserve. Producer only. Async-signal-safe.
+  const SampleHeader* Last() const noexcept;
   // Async-signal-safe.
   bool HalfFull() const noexcept;
 

@@ -64,25 +64,32 @@ constexpr std::uint64_t MakeCookie(std::uint16_t magic, std::uint32_t epoch, std
   return std::uint64_t{magic} << 48 | std::uint64_t{epoch & 0xffffff} << 24 | index;
 }
 
-// Counters that the handler adds to. Explained in <pprof/stats.h>.
-struct HandlerCounters {
+// Explained in <pprof/stats.h>. Those that the handler adds to are one cache line.
+struct alignas(64) HandlerCounters {
   std::atomic<std::uint64_t> deliveries, overruns, foreign_signals, stale_signals;
-  std::atomic<std::uint64_t> samples, samples_labelled;
   std::atomic<std::uint64_t> lost_ring_full, lost_no_ring, lost_reentrant;
+};
+
+// What the collector counts as it takes the samples out of the rings.
+struct alignas(64) SampleCounters {
+  std::atomic<std::uint64_t> samples, samples_labelled;
   std::atomic<std::uint64_t> walk_ends[6];  // by WalkEnd
 };
 
 // All that the handler shares with the rest. Constant-initialised, never destroyed.
-struct Shared {
+struct alignas(64) Shared {
+  // What every sample reads and next to nobody writes: a cache line of its own.
   std::atomic<ThreadRecord*> records;  // kMaxThreads of them; nullptr before the first registration
   std::atomic<std::uint32_t> magic;    // of our cookies; 0 before the first start
   std::atomic<bool> enabled;           // a profile is running
-  std::atomic<std::uint32_t> wake;     // futex: the collector sleeps on it
-  std::atomic<std::uint64_t>
-      pending_lost;  // weight that found no ring, to be taken by the collector
+
+  alignas(64) std::atomic<std::uint32_t> wake;  // futex: the collector sleeps on it
+  // Weight that found no ring, to be taken by the collector.
+  std::atomic<std::uint64_t> pending_lost;
   std::atomic<std::uint64_t> pending_lost_since_ns;
   RingPool rings;
   HandlerCounters counters;
+  SampleCounters sample_counters;
 };
 extern Shared g_shared;
 

@@ -1,10 +1,13 @@
 // The compact call-frame tables that the handler searches. Built by unwind/ off-signal from
-// .eh_frame, published as one immutable UnwindTable; the handler only reads. Everything in it is
-// the library's own memory, so that unloading a module can never make a lookup fault.
+// .eh_frame, published as one immutable UnwindTable; the handler only reads, its RuleCache apart.
+// Everything in it is the library's own memory, so that unloading a module can never make a lookup
+// fault.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "src/pprof/handler/rule_cache.h"
 
 namespace pprof::handler {
 
@@ -29,12 +32,17 @@ struct UnwindModule {
                                // page_count + 1 entries
   std::uint32_t row_count;
   std::uint32_t page_count;
+  // Only of modules with code whose rules need one more register in frames that called another
+  // function: where each function has saved that register. Sorted by pc.
+  const UnwindRow* base_rows = nullptr;
+  std::uint32_t base_row_count = 0;
 };
 
 // All modules, sorted by start, not overlapping.
 struct UnwindTable {
   const UnwindModule* modules;
   std::uint32_t module_count;
+  RuleCache* cache = nullptr;  // of this table alone, filled by the handler; nullptr: none
 };
 
 // What the handler walks with; nullptr: no tables yet. Written by unwind/ with release order.

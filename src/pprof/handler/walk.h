@@ -38,4 +38,10 @@ struct WalkResult {
 WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
                 std::uint32_t max) noexcept;
 
+// Asks the processor for the memory that a walk from here will read, so that its cache misses
+// overlap with each other and with what is done before the walk. A hint: `expected`, the frames of
+// a stack that this one may resemble, need not be right. Async-signal-safe.
+void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
+                  std::uint32_t count) noexcept;
+
 }  // namespace pprof::handler

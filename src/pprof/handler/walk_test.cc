@@ -29,6 +29,10 @@ constexpr std::uintptr_t kNoRowPc = kCode + 0xa00;
 constexpr std::uintptr_t kSameFpPc = kCode + 0xb00;
 constexpr std::uintptr_t kHugePc = kCode + 0xc00;
 constexpr std::uintptr_t kFpAtFpPc = kCode + 0xd00;
+constexpr std::uintptr_t kBasePc = kCode + 0xe00;
+constexpr std::uintptr_t kSavesBasePc = kCode + 0xf00;
+constexpr std::uintptr_t kFpDeref8Pc = kCode + 0x1100;
+constexpr std::uintptr_t kIndexPc = kCode + 0x1200;
 constexpr std::uintptr_t kCodeEnd = kCode + 0x10000;
 constexpr std::uint32_t kR10 = 10;
 
@@ -40,14 +44,27 @@ const UnwindRow kRows[] = {
     {0x400, PackRule(kFpDeref, -1, kFpAtFp)},
     {0x4ff, PackSpecial(kSignal)},  // one byte before the trampoline, as libc says it
     {0x600, PackSpecial(kPlt + 11)},
-    {0x700, PackRegisterRule(kR10, 0, kShortFpSame)},
+    {0x700, PackRegisterRule(kRegister, kR10, 0, kShortFpSame)},
     {0x800, PackSpecial(kBad)},
-    {0x900, PackRule(kSpDeref, 1, kFpSame)},
+    {0x900, PackRule(kSpDeref8, 1, kFpSame)},
     {0xa00, PackSpecial(kEnd)},
     {0xb00, PackRule(kSp, 1, kFpSame)},
     {0xc00, PackRule(kSp, -1, kFpSame)},
     {0xd00, PackRule(kSp, 1, kFpAtFp)},
-    {0xe00, PackSpecial(kEnd)},
+    {0xe00, PackRegisterRule(kRegister, kBaseRegister, 0, kShortFpSame)},
+    {0xf00, PackRule(kSp, 3, kFpSame)},
+    {0x1000, PackSpecial(kEnd)},
+    {0x1100, PackRule(kFpDeref8, -2, kFpSame)},
+    {0x1200, PackRegisterRule(kIndexDeref8, kR10, 1, -2)},
+    {0x1300, PackSpecial(kEnd)},
+};
+
+// Where each saves rbx.
+const UnwindRow kBaseRows[] = {
+    {0x200, PackSpecial(kEnd)},
+    {0xe00, PackRule(kSp, 0, -3)},
+    {0xf00, PackRule(kSp, 0, -2)},
+    {0x1000, PackSpecial(kEnd)},
 };
 
 class WalkTest : public testing::Test {
@@ -60,8 +77,11 @@ class WalkTest : public testing::Test {
         ++pages_[page];
       }
     }
-    module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), kPages};
-    table_ = {&module_, 1};
+    module_ = {kCode,  kCodeEnd,  kCode,
+               kRows,  pages_,    std::size(kRows),
+               kPages, kBaseRows, std::size(kBaseRows)};
+    table_ = {&module_, 1, &cache_};
+    plain_table_ = {&module_, 1};
     previous_ = g_unwind_table.exchange(&table_);
     bounds_ = {Address(0), Address(kWords)};
   }
@@ -78,7 +98,21 @@ class WalkTest : public testing::Test {
   void Register(int index, std::uintptr_t value) {
     context_.uc_mcontext.gregs[index] = static_cast<greg_t>(value);
   }
+  // The walk must be the same without a cache of rules, with an empty one, and with one that holds
+  // the rules of all callers.
   WalkEnd Run(std::uint32_t max = 64) {
+    g_unwind_table.store(&plain_table_);
+    const WalkEnd end = RunOnce(max);
+    const std::vector<std::uint64_t> frames = frames_;
+    g_unwind_table.store(&table_);
+    for (const char* cache : {"empty", "filled"}) {
+      EXPECT_EQ(RunOnce(max), end) << cache;
+      EXPECT_EQ(frames_, frames) << cache;
+      PrefetchWalk(context_, frames.data(), static_cast<std::uint32_t>(frames.size()));
+    }
+    return end;
+  }
+  WalkEnd RunOnce(std::uint32_t max) {
     std::vector<std::uint64_t> out(max + 1, 0x5a5a);
     const WalkResult result = Walk(context_, bounds_, out.data(), max);
     EXPECT_LE(result.frames, max);
@@ -92,12 +126,14 @@ class WalkTest : public testing::Test {
   StackBounds bounds_;
   ucontext_t context_ = {};
   std::vector<std::uint64_t> frames_;
+  RuleCache cache_{};
 
  private:
   static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;
   std::uint32_t pages_[kPages + 1] = {};
   UnwindModule module_;
   UnwindTable table_;
+  UnwindTable plain_table_;
   const UnwindTable* previous_;
 };
 
@@ -161,6 +197,30 @@ TEST_F(WalkTest, FollowsASavedStackPointer) {
   EXPECT_EQ(frames_, (Pcs{kStackDerefPc, kStartPc}));
 }
 
+TEST_F(WalkTest, FollowsAStackPointerSavedInTheFrame) {
+  stack_[58] = Address(70);
+  stack_[70] = kStartPc + 1;
+  Start(kFpDeref8Pc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kFpDeref8Pc, kStartPc}));
+}
+
+TEST_F(WalkTest, FollowsAStackPointerSavedBehindAnArray) {
+  stack_[40 + 9 + 1] = Address(70);
+  stack_[69] = Address(90);  // the caller's rbp
+  stack_[70] = kFpPc + 1;
+  stack_[91] = kStartPc + 1;
+  Start(kIndexPc, Address(40), Address(60));
+  Register(REG_R10, 9);
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kIndexPc, kFpPc, kStartPc}));
+  Register(REG_R10, std::uintptr_t{1} << 60);
+  EXPECT_EQ(Run(), WalkEnd::kUnreadable);
+  stack_[41] = kIndexPc + 1;  // in a caller the register is not known
+  Start(kSpPc, Address(40));
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+}
+
 TEST_F(WalkTest, FollowsBothHalvesOfPltStubs) {
   stack_[40] = kStartPc + 1;
   stack_[41] = kFpPc + 1;
@@ -185,6 +245,52 @@ TEST_F(WalkTest, UsesOtherRegistersInTheLeafOnly) {
   Start(kSpPc, Address(40));
   EXPECT_EQ(Run(), WalkEnd::kBadRow);
   EXPECT_EQ(frames_, (Pcs{kSpPc, kRegisterPc + 7}));
+}
+
+// Assembly that has its CFA in rbx calls a function that saves rbx, which calls one that does not.
+TEST_F(WalkTest, FindsTheBaseRegisterThatCalleesSaved) {
+  stack_[40] = kSavesBasePc + 8;  // called by
+  stack_[42] = Address(70);       // that has saved rbx
+  stack_[43] = kBasePc + 9;
+  stack_[69] = kStartPc + 1;
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(80));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSameFpPc, kSavesBasePc + 7, kBasePc + 8, kStartPc}));
+  bounds_ = {};
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+}
+
+TEST_F(WalkTest, FindsTheBaseRegisterAgainFurtherOut) {
+  stack_[40] = kBasePc + 9;   // the register is in rbx,
+  stack_[67] = Address(90);   // there it saved its caller's,
+  stack_[69] = kBasePc + 17;  // which is of the same kind
+  stack_[89] = kStartPc + 1;
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(70));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSameFpPc, kBasePc + 8, kBasePc + 16, kStartPc}));
+}
+
+TEST_F(WalkTest, GivesUpWhereTheBaseRegisterIsNotKnown) {
+  stack_[41] = kBasePc + 9;
+  Start(kSpPc, Address(40));  // may have changed rbx: no row
+  Register(REG_RBX, Address(70));
+  stack_[69] = kStartPc + 1;
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kBasePc + 8}));
+}
+
+TEST_F(WalkTest, GoesBackForTheBaseRegisterAFewTimesOnly) {
+  stack_[40] = kBasePc + 9;
+  for (std::size_t word = 40; word + 10 < kWords; word += 10) {
+    stack_[word + 7] = Address(word + 20);
+    stack_[word + 9] = kBasePc + 9;
+  }
+  Start(kSameFpPc, Address(40));
+  Register(REG_RBX, Address(50));
+  EXPECT_EQ(Run(), WalkEnd::kBadRow);
+  EXPECT_LT(frames_.size(), 10u);
 }
 
 // A handler at word 40 that returns to the trampoline; the kernel's ucontext behind it.
@@ -257,6 +363,65 @@ TEST(WalkOverflow, ReadsNoGuardPageBehindAnAlternateStack) {
   munmap(memory, 2 * kPage);
 }
 
+TEST_F(WalkTest, RemembersTheRulesOfCallersAlone) {
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  ASSERT_EQ(Run(), WalkEnd::kComplete);
+  CachedRule found;
+  EXPECT_FALSE(cache_.Find(kSpPc, &found));
+  ASSERT_TRUE(cache_.Find(kFpPc + 7, &found));
+  EXPECT_EQ(found.offset, kFpPc + 7 - kCode);
+  EXPECT_EQ(found.rule, PackRule(kFp, 2, -2));
+  EXPECT_TRUE(cache_.Find(kStartPc + 4, &found));
+}
+
+TEST_F(WalkTest, UsesTheRememberedRule) {
+  cache_.Remember({0, kFpPc + 7 - kCode, PackSpecial(kBad)});
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(RunOnce(64), WalkEnd::kBadRow);
+}
+
+TEST_F(WalkTest, UsesNoRuleOfAnotherPlaceInTheSameSlot) {
+  cache_.Remember({0, 0x1000 + kFpPc + 7 - kCode, PackSpecial(kBad)});
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kFpPc + 7, kStartPc + 4}));
+}
+
+TEST(Walk, UsesNoRuleOfAnotherModuleInTheSameSlot) {
+  // Two modules whose code agrees in the low bits, with different rules.
+  const UnwindRow sp_rows[] = {{0, PackRule(kSp, 1, kFpSame)}};
+  const UnwindRow end_rows[] = {{0, PackSpecial(kStop)}};
+  const std::uint32_t pages[] = {0, 1};
+  const UnwindModule modules[] = {
+      {kCode, kCode + 0x400, kCode, sp_rows, pages, 1, 1},
+      {kCode + 0x1000, kCode + 0x1400, kCode + 0x1000, end_rows, pages, 1, 1}};
+  RuleCache cache{};
+  const UnwindTable table = {modules, 2, &cache};
+  const UnwindTable* const previous = g_unwind_table.exchange(&table);
+  std::uintptr_t stack[8] = {kCode + 0x41, kCode + 0x41, kCode + 0x1041};
+  ucontext_t context = {};
+  context.uc_mcontext.gregs[REG_RIP] = kCode + 1;
+  context.uc_mcontext.gregs[REG_RSP] = reinterpret_cast<greg_t>(stack);
+  const auto low = reinterpret_cast<std::uintptr_t>(stack);
+  for (int round = 0; round < 2; ++round) {
+    std::uint64_t out[8];
+    const WalkResult result = Walk(context, {low - 128, low + sizeof stack}, out, 8);
+    EXPECT_EQ(result.end, WalkEnd::kComplete);
+    ASSERT_EQ(result.frames, 4u);
+    EXPECT_EQ(out[3], kCode + 0x1040);
+  }
+  g_unwind_table.store(previous);
+}
+
 TEST_F(WalkTest, StopsAtRulesItDoesNotEvaluate) {
   Start(kBadPc, Address(40));
   EXPECT_EQ(Run(), WalkEnd::kBadRow);
@@ -312,6 +477,15 @@ TEST_F(WalkTest, FollowsTheFramePointerWhereThereIsNoRow) {
   EXPECT_EQ(frames_, (Pcs{0x7f0000001000, kFpPc + 7, kStartPc}));
 }
 
+// As makecontext sets it up: the first function of the stack returns to one that did not call it.
+TEST_F(WalkTest, EndsCompleteWhereAFunctionIsReturnedToAtItsFirstInstruction) {
+  stack_[41] = kSameFpPc;
+  stack_[61] = kFpPc + 8;  // a frame pointer of the stack that the context was made on
+  Start(kSpPc, Address(40), Address(60));
+  EXPECT_EQ(Run(), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kSameFpPc}));
+}
+
 TEST_F(WalkTest, DoesNotBelieveAFramePointerThatLeadsOutOfTheCode) {
   stack_[61] = 0x7f0000001000;
   Start(kNoRowPc, Address(50), Address(60));
@@ -333,7 +507,8 @@ TEST_F(WalkTest, NamesTheCallerOfANullPointer) {
 TEST_F(WalkTest, WorksWithoutTables) {
   g_unwind_table.store(nullptr);
   Start(kSpPc, Address(40), Address(60));
-  EXPECT_EQ(Run(), WalkEnd::kNoRow);
+  PrefetchWalk(context_, nullptr, 0);
+  EXPECT_EQ(RunOnce(64), WalkEnd::kNoRow);
   EXPECT_EQ(frames_, Pcs{kSpPc});
 }
 

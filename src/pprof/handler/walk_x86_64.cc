@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "src/pprof/handler/syscall.h"
 #include "src/pprof/handler/unwind_table.h"
 #include "src/pprof/handler/walk.h"
@@ -14,10 +16,15 @@ namespace {
 
 constexpr std::uintptr_t kPage = 4096;
 constexpr std::uintptr_t kRedZone = 128;
+constexpr std::uintptr_t kCacheLine = 64;
+// What is fetched ahead of the stack: some 20 frames of ordinary code.
+constexpr std::uintptr_t kPrefetchedStack = 2048;
 // On a stack that is not known, how far above the first stack pointer memory is read.
 constexpr std::uintptr_t kUnknownStackReach = 1u << 20;
 // A frame larger than any known stack is a misread.
 constexpr std::uintptr_t kMaxFrameBytes = 256u << 20;
+// How often a walk goes back for kBaseRegister: hostile stacks must not make it quadratic.
+constexpr std::uint32_t kMaxRecoveries = 4;
 
 // DWARF register number (System V ABI, AMD64 supplement, figure 3.36) -> index in gregs.
 constexpr int kGregs[16] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
@@ -38,22 +45,38 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
   return &table.modules[low];
 }
 
-// The last row at or below pc; kEnd when there is none.
-std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
-  const auto offset = static_cast<std::uint32_t>(pc - module.base);
-  const std::uint32_t page = offset >> kUnwindPageShift;
-  if (page >= module.page_count) return PackSpecial(kEnd);
-  std::uint32_t low = module.pages[page];
-  std::uint32_t high = module.pages[page + 1];
+// Asks for the cache lines of [from, to), within reason.
+void Prefetch(const void* from, const void* to) {
+  constexpr std::uintptr_t kMost = 2048;
+  const auto start = reinterpret_cast<std::uintptr_t>(from) & ~(kCacheLine - 1);
+  const auto end = std::min(reinterpret_cast<std::uintptr_t>(to), start + kMost);
+  for (std::uintptr_t line = start; line < end; line += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+  }
+}
+
+// The last row at or below an offset from the module's base; kEnd when there is none.
+std::uint32_t FindRule(const UnwindRow* rows, std::uint32_t low, std::uint32_t high,
+                       std::uint32_t offset) {
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
-    if (module.rows[middle].pc <= offset) {
+    if (rows[middle].pc <= offset) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return low == 0 ? PackSpecial(kEnd) : module.rows[low - 1].rule;
+  return low == 0 ? PackSpecial(kEnd) : rows[low - 1].rule;
+}
+
+std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
+  const auto offset = static_cast<std::uint32_t>(pc - module.base);
+  const std::uint32_t page = offset >> kUnwindPageShift;
+  if (page >= module.page_count) return PackSpecial(kEnd);
+  const std::uint32_t low = module.pages[page];
+  const std::uint32_t high = module.pages[page + 1];
+  Prefetch(module.rows + low, module.rows + high);
+  return FindRule(module.rows, low, high, offset);
 }
 
 // Asks the kernel whether it can read a signal set at `address`: it copies the set first (EFAULT),
@@ -68,9 +91,7 @@ class Walker {
  public:
   Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table)
       : gregs_(context.uc_mcontext.gregs), table_(table) {
-    pc_ = Greg(REG_RIP);
-    sp_ = first_sp_ = Greg(REG_RSP);
-    fp_ = Greg(REG_RBP);
+    StartAtRegisters();
     if (sp_ < stack.high && sp_ >= kRedZone && sp_ - kRedZone >= stack.low) {
       mapped_low_ = sp_ - kRedZone;
       mapped_bytes_ = (stack.high & ~std::uintptr_t{7}) - mapped_low_;  // aligned words fit wholly
@@ -82,10 +103,12 @@ class Walker {
     for (;;) {
       if (frames == max) return {frames, WalkEnd::kTruncated};
       const std::uint32_t rule = Rule(pc_);
-      // The trampoline behind a signal handler was never called: its address is the return address
-      // as it is.
-      const bool trampoline = rule == PackSpecial(kSignal) && !registers_known_;
-      out[frames++] = trampoline ? pc_ + 1 : pc_;
+      if (KindOf(rule) == kSpecial && !registers_known_ && NeverCalled(rule)) {
+        out[frames++] = pc_ + 1;  // the return address as it is
+        if (rule == PackSpecial(kEnd)) return {frames, WalkEnd::kComplete};
+      } else {
+        out[frames++] = pc_;
+      }
       const WalkEnd end = Step(rule);
       if (end != kGoOn) return {frames, end};
     }
@@ -94,13 +117,27 @@ class Walker {
  private:
   static constexpr WalkEnd kGoOn = static_cast<WalkEnd>(255);
 
+  // Code that a hand-made stack returns to: the trampoline behind a signal handler, and the first
+  // instruction of a function, where no call returns to. That is where a context of makecontext
+  // begins.
+  bool NeverCalled(std::uint32_t rule) {
+    if (rule == PackSpecial(kSignal)) return true;
+    return rule == PackSpecial(kEnd) && Rule(pc_ + 1) != PackSpecial(kEnd);
+  }
+
   std::uintptr_t Greg(int index) const { return static_cast<std::uintptr_t>(gregs_[index]); }
+
+  void StartAtRegisters() {
+    pc_ = Greg(REG_RIP);
+    sp_ = first_sp_ = Greg(REG_RSP);
+    fp_ = Greg(REG_RBP);
+    registers_known_ = true;
+  }
 
   // Moves pc_, sp_ and fp_ to the caller.
   WalkEnd Step(std::uint32_t rule) {
     if (KindOf(rule) == kSpecial) return StepSpecial(OffsetOf(rule));
     std::uintptr_t cfa = 0;
-    std::int32_t fp_slot = FpOf(rule);
     const std::uintptr_t offset = static_cast<std::uintptr_t>(std::intptr_t{OffsetOf(rule)} * 8);
     switch (KindOf(rule)) {
       case kSp:
@@ -112,21 +149,44 @@ class Walker {
       case kFpDeref:
         if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         break;
-      case kSpDeref:
+      case kSpDeref8:
         if (!Read(sp_ + offset, &cfa)) return WalkEnd::kUnreadable;
         cfa += 8;
         break;
-      case kRegister:
-        if (!registers_known_) return WalkEnd::kBadRow;
-        cfa = Greg(kGregs[RegisterOf(rule)]) + offset;
-        fp_slot = ShortFpOf(rule);
-        if (fp_slot == kShortFpSame) fp_slot = kFpSame;
-        if (fp_slot == kShortFpAtFp) fp_slot = kFpAtFp;
+      case kFpDeref8:
+        if (!Read(fp_ + offset, &cfa)) return WalkEnd::kUnreadable;
+        cfa += 8;
         break;
       default:
-        return WalkEnd::kBadRow;
+        return StepByRegister(rule);
     }
-    return ToCaller(cfa, fp_slot);
+    return ToCaller(cfa, FpOf(rule));
+  }
+
+  // Rules with a register in them, and a shorter rbp field.
+  WalkEnd StepByRegister(std::uint32_t rule) {
+    const std::uint32_t reg = RegisterOf(rule);
+    const std::uintptr_t offset = static_cast<std::uintptr_t>(std::intptr_t{OffsetOf(rule)} * 8);
+    std::uintptr_t cfa = 0;
+    if (registers_known_) {
+      cfa = Greg(kGregs[reg]);
+    } else if (KindOf(rule) != kRegister || reg != kBaseRegister || !Base(&cfa)) {
+      return WalkEnd::kBadRow;
+    }
+    if (KindOf(rule) == kRegister) {
+      cfa += offset;
+    } else {
+      if (!Read(sp_ + 8 * cfa + offset, &cfa)) return WalkEnd::kUnreadable;
+      cfa += 8;
+    }
+    return ToCaller(cfa, LongFp(rule));
+  }
+
+  // The short rbp field as the long one.
+  static std::int32_t LongFp(std::uint32_t rule) {
+    const std::int32_t slot = ShortFpOf(rule);
+    if (slot == kShortFpSame) return kFpSame;
+    return slot == kShortFpAtFp ? kFpAtFp : slot;
   }
 
   WalkEnd ToCaller(std::uintptr_t cfa, std::int32_t fp_slot) {
@@ -150,6 +210,44 @@ class Walker {
           1;  // inside the call, whose row holds: the next one may belong to other code
     registers_known_ = false;
     return kGoOn;
+  }
+
+  // kBaseRegister in the present frame, which called another function.
+  bool Base(std::uintptr_t* value) {
+    if (base_known_) {
+      *value = base_;
+      return true;
+    }
+    if (++recoveries_ > kMaxRecoveries) return false;
+    return RecoverBase(*this, value);
+  }
+
+  // Walks to the present frame once more, now with an eye on that register: so it costs nothing in
+  // all other stacks. By value: the walker's own state is to stay in registers.
+  [[gnu::noinline, gnu::cold]] static bool RecoverBase(Walker walker, std::uintptr_t* value) {
+    const std::uintptr_t pc = walker.pc_;
+    const std::uintptr_t sp = walker.sp_;
+    walker.StartAtRegisters();
+    walker.base_ = walker.Greg(kGregs[kBaseRegister]);
+    walker.base_known_ = true;
+    while (walker.sp_ < sp) {
+      const std::uint32_t rule = walker.Rule(walker.pc_);
+      const std::uint32_t saved = walker.BaseRule(rule);
+      if (saved == PackSpecial(kEnd) || walker.Step(rule) != kGoOn) return false;
+      const auto slot = static_cast<std::uintptr_t>(std::intptr_t{FpOf(saved)} * 8);
+      if (FpOf(saved) != kFpSame && !walker.Read(walker.sp_ + slot, &walker.base_)) return false;
+    }
+    *value = walker.base_;
+    return walker.pc_ == pc;
+  }
+
+  // Where the present frame has saved its caller's kBaseRegister; kEnd: not known.
+  std::uint32_t BaseRule(std::uint32_t rule) const {
+    // A frame of nothing but the return address has saved nothing, so it has changed nothing.
+    if (KindOf(rule) == kSp && OffsetOf(rule) == 1) return PackRule(kSp, 0, kFpSame);
+    if (module_ == nullptr || module_->base_rows == nullptr) return PackSpecial(kEnd);
+    return FindRule(module_->base_rows, 0, module_->base_row_count,
+                    static_cast<std::uint32_t>(pc_ - module_->base));
   }
 
   WalkEnd StepSpecial(std::int32_t special) {
@@ -207,7 +305,26 @@ class Walker {
     return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
   }
 
+  // Only the rules of callers are remembered: where a timer interrupts is seldom seen twice.
   std::uint32_t Rule(std::uintptr_t pc) {
+    if (registers_known_ || table_ == nullptr || table_->cache == nullptr) return SearchRule(pc);
+    CachedRule cached;
+    if (table_->cache->Find(pc, &cached)) {
+      const UnwindModule& module = table_->modules[cached.module];
+      if (module.base + cached.offset == pc) {
+        module_ = &module;
+        return cached.rule;
+      }
+    }
+    const std::uint32_t rule = SearchRule(pc);
+    if (module_ != nullptr) {
+      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
+                               static_cast<std::uint32_t>(pc - module_->base), rule});
+    }
+    return rule;
+  }
+
+  std::uint32_t SearchRule(std::uintptr_t pc) {
     if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
       module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
       if (module_ == nullptr) return PackSpecial(kEnd);
@@ -243,9 +360,12 @@ class Walker {
   std::uintptr_t sp_ = 0;
   std::uintptr_t fp_ = 0;
   std::uintptr_t first_sp_ = 0;
+  std::uintptr_t base_ = 0;  // kBaseRegister, if base_known_
+  std::uint32_t recoveries_ = 0;
   std::uintptr_t probed_page_ = 1;  // no page has this address
   bool registers_known_ = true;     // gregs_ are those of the present frame
   bool switched_stack_ = false;
+  bool base_known_ = false;
 };
 
 }  // namespace
@@ -254,6 +374,16 @@ WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out
                 std::uint32_t max) noexcept {
   // Pairs with the release store in unwind/.
   return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+}
+
+void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
+                  std::uint32_t count) noexcept {
+  const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
+  Prefetch(reinterpret_cast<const void*>(sp), reinterpret_cast<const void*>(sp + kPrefetchedStack));
+  const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
+  if (table == nullptr || table->cache == nullptr) return;
+  Prefetch(table->modules, table->modules + table->module_count);
+  for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
 }
 
 }  // namespace pprof::handler

@@ -33,6 +33,7 @@ void OnExit(void* argument) noexcept {
   record.trace_context.store(nullptr, std::memory_order_relaxed);
   record.labels.store(nullptr, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
+  ReleaseLayers(*state);  // before the observer reads the thread's CPU clock for the last time
   {
     ThreadRegistry& registry = ThreadRegistry::Get();
     const std::lock_guard<std::mutex> lock(registry.mutex());
@@ -40,7 +41,6 @@ void OnExit(void* argument) noexcept {
     registry.Release(record);
   }
   t_state = nullptr;
-  ReleaseLayers(*state);
   delete state;
 }
 

@@ -39,6 +39,11 @@ class ThreadRegistry {
   // The record of a thread, made if there is none. nullptr: no memory or too many threads.
   // REQUIRES: lock.
   handler::ThreadRecord* FindOrAdd(std::int32_t tid) noexcept;
+  // The record of a thread, or nullptr. REQUIRES: lock.
+  handler::ThreadRecord* Find(std::int32_t tid) noexcept {
+    const auto found = by_tid_.find(tid);
+    return found == by_tid_.end() ? nullptr : found->second;
+  }
   // REQUIRES: lock, and that the thread is the caller or is gone.
   void Release(handler::ThreadRecord& record) noexcept;
 

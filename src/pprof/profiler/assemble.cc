@@ -185,11 +185,11 @@ class Assembler {
     for (const profile::Sample& sample : profile_.samples) samples += sample.count;
     char text[256];
     std::snprintf(text, sizeof text,
-                  "process CPU clock over the window: %lld ns, of that the profiler's own thread: "
+                  "process CPU clock over the window: %lld ns, of that the profiler's own threads: "
                   "%llu ns, in this profile: %lld ns",
                   static_cast<long long>(window_.process_cpu_ns),
                   static_cast<unsigned long long>(window_.library_cpu_ns),
-                  static_cast<long long>(samples * window_.period_ns));
+                  static_cast<long long>(samples) * window_.period_ns);
     profile_.comments.push_back(profile_.Intern(text));
   }
 

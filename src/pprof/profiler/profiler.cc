@@ -3,23 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pprof/profile.h>
+#include <pprof/profile_source.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "src/pprof/base/log.h"
-#include "src/pprof/encode/pprof_encoder.h"
-#include "src/pprof/profiler/assemble.h"
-#include "src/pprof/profiler/shared_symbolizer.h"
-#include "src/pprof/sampler/sampler.h"
+#include "src/pprof/base/status.h"
+#include "src/pprof/profiler/source.h"
 
 namespace pprof {
 namespace {
-
-constexpr int kMaxRate = 1000;
 
 Status WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -56,63 +54,56 @@ class CpuProfile::Impl {
   }
 
   Status Start(int rate) {
-    window_ = std::make_unique<sampler::Window>();
-    const Status started = sampler::Sampler::Get().Start(window_.get(), rate);
-    running_ = started.ok();
-    if (running_) rate_ = static_cast<int>(1000000000 / window_->period_ns);
-    fork_generation_ = sampler::Sampler::ForkGeneration();
-    return started;
+    auto window = CpuProfileSource().Open(rate);
+    if (!window.ok()) return window.status();
+    window_ = std::move(*window);
+    return {};
   }
 
   Status Stop() {
-    if (!running_) return {Status::Code::kStopped, "the profile was stopped before"};
-    running_ = false;
-    if (fork_generation_ != sampler::Sampler::ForkGeneration()) {
-      return {Status::Code::kStopped,
-              "the profile was started before fork() and belongs to the parent process; start "
-              "another one in the child"};
-    }
-    sampler::Sampler::Get().Stop(window_.get());
-    const std::unique_ptr<sampler::Window> closed = std::move(window_);  // freed with this call
-    return Write(*closed);
+    if (window_ == nullptr) return {Status::Code::kStopped, "the profile was stopped before"};
+    const std::unique_ptr<ProfileWindow> window = std::move(window_);
+    rate_ = window->rate();
+    auto encoded = window->Stop({});
+    if (!encoded.ok()) return encoded.status();
+    return Write(encoded->profiles.front().gzip);
   }
 
-  bool running() const { return running_; }
-  int rate() const { return rate_; }
+  bool running() const { return window_ != nullptr; }
+  int rate() const { return running() ? window_->rate() : rate_; }
 
  private:
-  Status Write(const sampler::Window& window) {
-    const std::string bytes = encode::EncodePprof(profiler::AssembleShared(window));
-    if (encode::WriteGzip(bytes, write_)) return {};
-    if (!io_status_.ok()) return io_status_;
-    return {Status::Code::kIo, "the profile was not written: the write function gave up"};
+  // In pieces, so that a slow receiver can give up early.
+  Status Write(std::string_view bytes) {
+    constexpr std::size_t kPiece = 64 * 1024;
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size()))) {
+      if (write_(bytes.substr(0, kPiece))) continue;
+      if (!io_status_.ok()) return io_status_;
+      return {Status::Code::kIo, "the profile was not written: the write function gave up"};
+    }
+    return {};
   }
 
-  std::unique_ptr<sampler::Window> window_;
-  int rate_ = 0;
+  std::unique_ptr<ProfileWindow> window_;
+  int rate_ = 0;  // of the window that was stopped
   WriteFunction write_;
   Status io_status_;
   int owned_fd_ = -1;
-  bool running_ = false;
-  std::uint32_t fork_generation_ = 0;
 };
 
 namespace {
 
 template <class Sink>
 Result<CpuProfile> Start(const CpuProfileOptions& options, Sink&& set_sink) noexcept {
-  if (options.rate < 1 || options.rate > kMaxRate) {
-    return Status{Status::Code::kInvalidArgument, "rate is " + std::to_string(options.rate) +
-                                                      " Hz: choose 1 to 1000, 100 is usual"};
-  }
   try {
     auto impl = std::make_unique<CpuProfile::Impl>();
-    Status status = set_sink(*impl);
+    Status status = profiler::CheckRate(options.rate);  // before a file is truncated
+    if (status.ok()) status = set_sink(*impl);
     if (status.ok()) status = impl->Start(options.rate);
     if (!status.ok()) return status;
     return CpuProfile(std::move(impl));
   } catch (...) {
-    return Status{Status::Code::kUnavailable, "no memory to start a profile"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");
   }
 }
 
@@ -137,13 +128,15 @@ CpuProfile::~CpuProfile() {
 }
 
 Status CpuProfile::Stop() noexcept {
-  if (impl_ == nullptr) return {Status::Code::kStopped, "the profile was moved from"};
+  if (impl_ == nullptr) {
+    return base::MakeStatus(Status::Code::kStopped, "the profile was moved from");
+  }
   try {
     return impl_->Stop();
   } catch (const std::bad_alloc&) {
-    return {Status::Code::kIo, "no memory to write the profile"};
+    return base::MakeStatus(Status::Code::kIo, "no memory to write the profile");
   } catch (...) {
-    return {Status::Code::kIo, "the write function threw an exception"};
+    return base::MakeStatus(Status::Code::kIo, "the write function threw an exception");
   }
 }
 

@@ -20,14 +20,16 @@ void ReadHandler(Stats& stats) noexcept {
   stats.overruns = Read(from.overruns);
   stats.foreign_signals = Read(from.foreign_signals);
   stats.stale_signals = Read(from.stale_signals);
-  stats.samples = Read(from.samples);
-  stats.samples_labelled = Read(from.samples_labelled);
   stats.lost_ring_full = Read(from.lost_ring_full);
   stats.lost_no_ring = Read(from.lost_no_ring);
   stats.lost_reentrant = Read(from.lost_reentrant);
   stats.samples_lost = stats.lost_ring_full + stats.lost_no_ring + stats.lost_reentrant;
+  const handler::SampleCounters& taken = handler::g_shared.sample_counters;
+  stats.samples = Read(taken.samples);
+  stats.samples_labelled = Read(taken.samples_labelled);
   const auto ends = [&](handler::WalkEnd end) {
-    return Read(from.walk_ends[static_cast<int>(end)]);
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): it does not see the reference captured
+    return Read(taken.walk_ends[static_cast<int>(end)]);
   };
   stats.stacks_complete = ends(handler::WalkEnd::kComplete);
   stats.stacks_truncated = ends(handler::WalkEnd::kTruncated);
@@ -41,9 +43,13 @@ void ReadSampler(Stats& stats) {
   sampler::Sampler& sampler = sampler::Sampler::Get();
   const sampler::SamplerStats from = sampler.ReadStats();
   stats.samples_over_memory_cap = from.storage_full;
-  stats.samples_exit_correction = from.exit_correction;
-  stats.samples_timer_refused = from.timer_refused;
-  stats.samples_threads_unseen = from.threads_unseen;
+  const auto owed = [&](sampler::Special frame) { return from.owed[static_cast<int>(frame)]; };
+  stats.samples_exit_correction = owed(sampler::Special::kExitCorrection);
+  stats.samples_exit_estimated = owed(sampler::Special::kExitEstimated);
+  stats.samples_timer_refused = owed(sampler::Special::kTimerRefused);
+  stats.samples_threads_unseen = owed(sampler::Special::kUnseenThreads);
+  stats.samples_signal_blocked = owed(sampler::Special::kSignalBlocked);
+  stats.samples_handler_taken = owed(sampler::Special::kHandlerTaken);
   stats.handler_replaced = from.handler_replaced;
   stats.library_cpu_ns = from.library_cpu_ns;
   stats.ring_bytes = from.ring_bytes;

@@ -32,12 +32,18 @@ std::string_view SpecialFrameName(Special special) noexcept {
       return "[lost: handler interrupted itself]";
     case Special::kExitCorrection:
       return "[thread exit correction]";
+    case Special::kExitEstimated:
+      return "[thread exit, estimated]";
     case Special::kStorageFull:
       return "[stack storage full]";
     case Special::kTimerRefused:
       return "[not sampled: timer refused]";
     case Special::kUnseenThreads:
       return "[not sampled: threads that ended unseen]";
+    case Special::kSignalBlocked:
+      return "[not sampled: SIGPROF blocked]";
+    case Special::kHandlerTaken:
+      return "[not sampled: SIGPROF taken by another handler]";
     case Special::kCount:
       break;
   }

@@ -22,9 +22,12 @@ enum class Special : std::uint8_t {
   kLostNoRing,
   kLostReentrant,
   kExitCorrection,
+  kExitEstimated,
   kStorageFull,
   kTimerRefused,
   kUnseenThreads,
+  kSignalBlocked,
+  kHandlerTaken,
   kCount,
 };
 std::string_view SpecialFrameName(Special special) noexcept;

@@ -2,11 +2,13 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/sampler.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
@@ -22,22 +24,34 @@ using handler::Ring;
 constexpr std::uint32_t kIdleRounds = 10;
 constexpr std::int64_t kIdleTickNs = 400000000;
 constexpr std::uint32_t kTicksPerFullScan = 10;
+constexpr unsigned long kTimerSlackNs = 5000000;
+
+void Count(const handler::SampleHeader& sample) noexcept {
+  handler::SampleCounters& to = g_shared.sample_counters;
+  to.samples.fetch_add(sample.weight, std::memory_order_relaxed);
+  to.walk_ends[sample.walk_end].fetch_add(1, std::memory_order_relaxed);
+  if (sample.has_name != 0 || sample.label_bytes > 0 || sample.labels != kNoTraceLabels) {
+    to.samples_labelled.fetch_add(sample.weight, std::memory_order_relaxed);
+  }
+}
 
 }  // namespace
 
 void Sampler::CollectorMain() noexcept {
   pthread_setname_np(pthread_self(), "otel-profiling");
+  // A tick may come a little late: the kernel can serve it together with other timers.
+  prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
   const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
-  timers_.SetOwnThread(tid);
+  AddOwnThread(tid);
   collector_tid_.store(tid, std::memory_order_release);
   for (std::uint32_t tick = 1;; ++tick) {
     SleepUntilTick();
     if (stop_collector_.load(std::memory_order_acquire)) break;
     Tick(tick % kTicksPerFullScan == 0);
   }
+  timers_.EndScans();
   collector_tid_.store(0, std::memory_order_release);
-  ended_collectors_cpu_ns_.fetch_add(static_cast<std::uint64_t>(ThreadCpuNs(tid)),
-                                     std::memory_order_relaxed);
+  RemoveOwnThread(tid);
 }
 
 void Sampler::SleepUntilTick() noexcept {
@@ -94,6 +108,7 @@ void Sampler::Drain() noexcept {
 void Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
   ring.idle_rounds = ring.Front() == nullptr ? ring.idle_rounds + 1 : 0;
   while (const handler::SampleHeader* sample = ring.Front()) {
+    Count(*sample);
     Deliver(*sample, version);
     ring.Pop();
   }
@@ -133,8 +148,8 @@ void Sampler::DeliverSpecial(Special special, std::uint64_t weight,
 }
 
 void Sampler::DeliverLossesAndOwed() noexcept {
-  const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
-  if (no_ring > 0) {
+  if (g_shared.pending_lost.load(std::memory_order_relaxed) > 0) {
+    const std::uint64_t no_ring = g_shared.pending_lost.exchange(0, std::memory_order_acq_rel);
     DeliverSpecial(Special::kLostNoRing, no_ring, g_shared.pending_lost_since_ns.load());
   }
   const std::uint64_t reentrant = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
@@ -147,12 +162,8 @@ void Sampler::DeliverLossesAndOwed() noexcept {
   } catch (...) {  // stays owed
   }
   for (const Owed& owed : owed_) {
-    stats_.exit_correction += owed.exit_correction;
-    stats_.timer_refused += owed.timer_refused;
-    stats_.threads_unseen += owed.unseen;
-    DeliverSpecial(Special::kExitCorrection, owed.exit_correction, owed.time_ns);
-    DeliverSpecial(Special::kTimerRefused, owed.timer_refused, owed.time_ns);
-    DeliverSpecial(Special::kUnseenThreads, owed.unseen, owed.time_ns);
+    stats_.owed[static_cast<int>(owed.frame)] += owed.weight;
+    DeliverSpecial(owed.frame, owed.weight, owed.time_ns);
   }
   owed_.clear();
   last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());
@@ -169,7 +180,7 @@ void Sampler::GuardHandler() noexcept {
                          "foreign signals go to the new one");
   }
   handlers_lost_ = 2;
-  timers_.Stop();
+  timers_.TurnOff();
   base::LogOnce(LogLevel::kError, "handler replaced twice",
                 "SIGPROF was taken by another handler again: sampling is off until all profiles "
                 "are stopped; only one user of SIGPROF can run at a time");

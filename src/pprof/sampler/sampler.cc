@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
-#include <string>
+#include <system_error>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/base/status.h"
 #include "src/pprof/labels/thread.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
 
@@ -64,6 +65,7 @@ void ChooseMagic() noexcept {
 }
 
 void ResetAfterForkInChild() noexcept {
+  ResetOwnThreadsInChild();
   // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
   // It stays reachable, so that leak checkers of the host do not speak of it.
   Sampler* const old = g_sampler.exchange(nullptr, std::memory_order_acq_rel);
@@ -100,22 +102,52 @@ Status Sampler::Start(Window* window, int rate) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   const bool first = windows_.empty();
   if (first) {
-    const Status started = StartSampling(rate);
+    Status started = StartSampling(rate);
     if (!started.ok()) return started;
   }
   try {
     const std::lock_guard<std::mutex> lock(mutex_);
-    windows_.push_back(window);
-    window->period_ns = period_ns_;
-    window->wall_start_ns = RealtimeNs();
-    window->process_cpu_start_ns = ProcessCpuNs();
-    window->library_cpu_start_ns = LibraryCpuNs();
+    Open(window);
     window->start_ns = static_cast<std::uint64_t>(MonotonicNs());
     NoteModules();
   } catch (...) {
     if (first) StopSampling();
-    return {Status::Code::kUnavailable, "no memory to start a profile"};
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");
   }
+  return {};
+}
+
+// mutex_ held. All but the moment.
+void Sampler::Open(Window* window) {
+  windows_.push_back(window);
+  window->period_ns = period_ns_;
+  window->wall_start_ns = RealtimeNs();
+  window->process_cpu_start_ns = ProcessCpuNs();
+  window->library_cpu_start_ns = static_cast<std::uint64_t>(OwnThreadsCpuNs());
+}
+
+// mutex_ held; end_ns is set.
+void Sampler::Close(Window* window) noexcept {
+  window->process_cpu_ns = ProcessCpuNs() - window->process_cpu_start_ns;
+  window->library_cpu_ns =
+      static_cast<std::uint64_t>(OwnThreadsCpuNs()) - window->library_cpu_start_ns;
+}
+
+Status Sampler::Cut(Window* window, Window* next) noexcept {
+  const std::lock_guard<std::mutex> control(control_mutex_);
+  timers_.Settle();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  try {
+    Open(next);
+  } catch (...) {
+    return base::MakeStatus(Status::Code::kUnavailable, "no memory to start the next window");
+  }
+  window->end_ns = next->start_ns = static_cast<std::uint64_t>(MonotonicNs());
+  Close(window);
+  NoteModules();
+  WaitForHandlers();
+  Drain();
+  windows_.erase(std::find(windows_.begin(), windows_.end(), window));
   return {};
 }
 
@@ -123,24 +155,26 @@ Status Sampler::StartSampling(int rate) noexcept {
   period_ns_ = 1000000000 / rate;
   // About ten signals of a busy thread between two ticks, whatever the rate.
   tick_ns_ = std::clamp<std::int64_t>(10 * period_ns_, 10000000, 100000000);
-  if (!MapRings())
-    return {Status::Code::kUnavailable, "no address space for sample buffers (8 MiB)"};
+  if (!MapRings()) {
+    return base::MakeStatus(Status::Code::kUnavailable,
+                            "no address space for sample buffers: ", errno,
+                            "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
+  }
   modules_.Refresh(true);
-  const Status installed = InstallSignalHandler();
+  Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;
   handlers_lost_ = 0;
   ChooseMagic();
   reentrant_seen_ = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
-  const Status collecting = StartCollector();
+  Status collecting = StartCollector();
   if (!collecting.ok()) return collecting;
   g_shared.enabled.store(true, std::memory_order_seq_cst);
   timers_.Start(period_ns_, ++session_);
   if (timers_.armed() > 0 || timers_.last_error() == 0) return {};
   StopSampling();
-  return {Status::Code::kUnavailable,
-          std::string("no thread can be sampled: timer_create: ") +
-              std::strerror(timers_.last_error()) +
-              "; raise RLIMIT_SIGPENDING (ulimit -i) or run where CPU-time timers work"};
+  return base::MakeStatus(
+      Status::Code::kUnavailable, "no thread can be sampled: timer_create: ", timers_.last_error(),
+      "; raise RLIMIT_SIGPENDING (ulimit -i) or run where CPU-time timers work");
 }
 
 Status Sampler::StartCollector() noexcept {
@@ -154,9 +188,12 @@ Status Sampler::StartCollector() noexcept {
   Status status;
   try {
     collector_ = std::thread([this] { CollectorMain(); });
+  } catch (const std::system_error& error) {
+    status = base::MakeStatus(Status::Code::kUnavailable,
+                              "the collector thread cannot be started: pthread_create: ",
+                              error.code().value(), "; see ulimit -u and the cgroup's pids.max");
   } catch (...) {
-    status = {Status::Code::kUnavailable,
-              "the collector thread cannot be started (pthread_create)"};
+    status = base::MakeStatus(Status::Code::kUnavailable, "no memory for the collector thread");
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   while (status.ok() && collector_tid_.load(std::memory_order_acquire) == 0) sched_yield();
@@ -169,13 +206,10 @@ void Sampler::Stop(Window* window) noexcept {
   timers_.Settle();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (last) timers_.Stop();  // first: what it finds undelivered belongs to the window
     window->end_ns = static_cast<std::uint64_t>(MonotonicNs());
-    window->process_cpu_ns = ProcessCpuNs() - window->process_cpu_start_ns;
-    window->library_cpu_ns = LibraryCpuNs() - window->library_cpu_start_ns;
-    if (last) {
-      timers_.Stop();
-      g_shared.enabled.store(false, std::memory_order_seq_cst);
-    }
+    Close(window);
+    if (last) g_shared.enabled.store(false, std::memory_order_seq_cst);
     WaitForHandlers();
     Drain();
     windows_.erase(std::find(windows_.begin(), windows_.end(), window));
@@ -197,23 +231,24 @@ void Sampler::StopCollector() noexcept {
   g_shared.wake.store(1, std::memory_order_release);
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   collector_.join();
-  timers_.SetOwnThread(0);
 }
 
 SamplerStats Sampler::ReadStats() noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
   SamplerStats stats = stats_;
-  stats.library_cpu_ns = LibraryCpuNs();
+  stats.library_cpu_ns = static_cast<std::uint64_t>(OwnThreadsCpuNs());
   stats.ring_bytes = std::uint64_t{g_shared.rings.high_water()} * handler::Ring::kBytes;
   stats.modules = modules_.stats();
   return stats;
 }
 
-std::uint64_t Sampler::LibraryCpuNs() noexcept {
-  const std::int32_t tid = collector_tid_.load(std::memory_order_acquire);
-  const std::int64_t running = tid == 0 ? 0 : ThreadCpuNs(tid);
-  return ended_collectors_cpu_ns_.load(std::memory_order_relaxed) +
-         static_cast<std::uint64_t>(std::max<std::int64_t>(running, 0));
+void Sampler::AddThisThread() noexcept {
+  const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
+  if (AddOwnThread(tid)) timers_.Forget(tid);
+}
+
+void Sampler::RemoveThisThread() noexcept {
+  RemoveOwnThread(static_cast<std::int32_t>(syscall(SYS_gettid)));
 }
 
 bool Sampler::NoHandlerRunning() noexcept {

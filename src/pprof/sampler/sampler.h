@@ -20,9 +20,7 @@ namespace pprof::sampler {
 
 struct SamplerStats {
   std::uint64_t storage_full = 0;
-  std::uint64_t exit_correction = 0;
-  std::uint64_t timer_refused = 0;
-  std::uint64_t threads_unseen = 0;
+  std::uint64_t owed[static_cast<int>(Special::kCount)] = {};  // by frame: what no timer delivered
   std::uint64_t handler_replaced = 0;
   std::uint64_t library_cpu_ns = 0;
   std::uint64_t ring_bytes = 0;
@@ -38,10 +36,21 @@ class Sampler {
 
   // In a fork child: this object is not used any more, `before` is the one that was left behind
   // earlier.
-  void LeaveBehind(Sampler* before) noexcept { left_behind_before_ = before; }
+  void LeaveBehind(Sampler* before) noexcept {
+    timers_.EndScans();
+    left_behind_before_ = before;
+  }
+
+  // The calling thread works for the library until RemoveThisThread. REQUIRES: it blocks all
+  // signals.
+  void AddThisThread() noexcept;
+  static void RemoveThisThread() noexcept;
 
   // Opens the window. The first one fixes the rate; `rate` is ignored while sampling runs.
   Status Start(Window* window, int rate) noexcept;
+  // Closes `window` and opens `next` at the same instant: a sample is in exactly one of them. On
+  // failure `window` goes on. REQUIRES: window was started here, next is new.
+  Status Cut(Window* window, Window* next) noexcept;
   // Closes the window: afterwards it holds exactly the samples taken between Start and now.
   // REQUIRES: started here.
   void Stop(Window* window) noexcept;
@@ -51,6 +60,8 @@ class Sampler {
 
  private:
   Sampler();
+  void Open(Window* window);
+  void Close(Window* window) noexcept;
   Status StartSampling(int rate) noexcept;
   Status StartCollector() noexcept;
   void StopSampling() noexcept;
@@ -71,7 +82,6 @@ class Sampler {
   bool NoHandlerRunning() noexcept;
   void WaitForHandlers() noexcept;
   void GuardHandler() noexcept;
-  std::uint64_t LibraryCpuNs() noexcept;
 
   std::mutex control_mutex_;  // held over all of Start and Stop; taken before mutex_
   std::mutex mutex_;          // windows_ and draining
@@ -89,7 +99,6 @@ class Sampler {
   std::uint64_t reentrant_seen_ = 0;
   std::uint64_t last_drain_ns_ = 0;
   int handlers_lost_ = 0;  // times that SIGPROF was taken from us in this session
-  std::atomic<std::uint64_t> ended_collectors_cpu_ns_{0};
   SamplerStats stats_;
   Sampler* left_behind_before_ = nullptr;
 };

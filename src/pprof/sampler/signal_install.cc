@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 
-#include <cstring>
 #include <new>
 
+#include "src/pprof/base/status.h"
 #include "src/pprof/handler/handler.h"
 
 namespace pprof::sampler {
@@ -20,7 +20,7 @@ Status InstallSignalHandler() noexcept {
   if (SignalHandlerInPlace()) return {};
   // Leaked: a handler on another thread may be reading it.
   auto* previous = new (std::nothrow) struct sigaction();
-  if (previous == nullptr) return {Status::Code::kUnavailable, "no memory"};
+  if (previous == nullptr) return base::MakeStatus(Status::Code::kUnavailable, "out of memory");
   struct sigaction ours = {};
   ours.sa_sigaction = handler::OnSigprof;
   // On the thread's own stack: alternate stacks are small and belong to crash handlers.
@@ -31,8 +31,8 @@ Status InstallSignalHandler() noexcept {
     handler::g_previous.store(previous, std::memory_order_release);
     if (sigaction(SIGPROF, &ours, nullptr) == 0) return {};
   }
-  return {Status::Code::kUnavailable,
-          std::string("SIGPROF cannot be handled: sigaction: ") + std::strerror(errno)};
+  return base::MakeStatus(Status::Code::kUnavailable,
+                          "SIGPROF cannot be handled: sigaction: ", errno, "");
 }
 
 }  // namespace pprof::sampler

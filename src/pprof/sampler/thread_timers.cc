@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,9 +12,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
+#include <utility>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/timer.h"
 
 namespace pprof::sampler {
@@ -26,6 +26,11 @@ using labels::ThreadRegistry;
 using Lock = std::lock_guard<std::mutex>;
 
 constexpr const char* kTaskPath = "/proc/self/task";
+
+// Beyond this, reading every thread's clock would hold up threads that register.
+constexpr std::size_t kMostClocks = 2000;
+// A timer is that late only if its thread blocks the signal or stays long in the kernel.
+constexpr std::int64_t kLatePeriods = 16;
 
 bool ThreadGone(std::int32_t tid) noexcept {
   return syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
@@ -72,15 +77,18 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
       random_ = static_cast<std::uint64_t>(MonotonicNs());
     }
     random_ |= 1;
-    carry_ns_ = refused_carry_ns_ = 0;
+    books_.Reset(period_ns);
+    exit_tail_.Reset();
+    off_since_ns_ = -1;
     registry.SetObserver(this);
     registry.ForEach([&](ThreadRecord& record) { Arm(record, false); });
   }
-  Scan(true);
+  ScanAll();
   const Lock lock(registry.mutex());
   first_scan_done_ = true;
-  ended_ns_ = unseen_accounted_ns_ = unseen_carry_ns_ = exits_ = 0;
-  unseen_before_ns_ = ProcessCpuNs() - SumOfLiveThreads();
+  ended_ns_ = unseen_accounted_ns_ = unseen_before_ns_ = 0;
+  SumOfThreads();
+  unseen_before_ns_ = NotOfKnownThreads();
 }
 
 void ThreadTimers::Stop() noexcept {
@@ -88,15 +96,18 @@ void ThreadTimers::Stop() noexcept {
   const Lock lock(registry.mutex());
   first_scan_done_ = false;
   registry.SetObserver(nullptr);
-  registry.ForEach([&](ThreadRecord& record) {
-    AccountRefused(record);
-    Disarm(record);
-  });
+  registry.ForEach([&](ThreadRecord& record) { Close(record); });
   // Without a hook at their end nobody would notice that these end.
   for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
     ThreadRecord& record = handler::g_shared.records.load(std::memory_order_relaxed)[i];
     if (record.tid != 0 && !record.registered) registry.Release(record);
   }
+}
+
+void ThreadTimers::TurnOff() noexcept {
+  Stop();
+  const Lock lock(ThreadRegistry::Get().mutex());
+  off_since_ns_ = ProcessCpuNs() - OwnThreadsCpuNs();
 }
 
 std::int64_t ThreadTimers::RandomPhase() noexcept {
@@ -137,10 +148,21 @@ void ThreadTimers::Refuse(ThreadRecord& record, int error) noexcept {
   record.refused = true;
   last_error_.store(error, std::memory_order_relaxed);
   stats_.refused.fetch_add(1, std::memory_order_relaxed);
-  base::LogOnce(LogLevel::kWarning, "timer refused",
-                std::string("a thread is not sampled: timer_create: ") + std::strerror(error) +
-                    "; raise RLIMIT_SIGPENDING (ulimit -i), which all processes of this user "
-                    "share (see SigQ in /proc/self/status)");
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "a thread is not sampled: timer_create: %s; raise RLIMIT_SIGPENDING (ulimit -i), "
+                "which all processes of this user share (see SigQ in /proc/self/status)",
+                std::strerror(error));
+  base::LogOnce(LogLevel::kWarning, "timer refused", line);
+}
+
+// CPU time that the samples of a thread with a timer do not stand for yet; negative if they stand
+// for more.
+std::int64_t ThreadTimers::Undelivered(const ThreadRecord& record,
+                                       std::int64_t cpu_ns) const noexcept {
+  const auto delivered =
+      static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
+  return cpu_ns - record.cpu_at_arm_ns - delivered * period_ns_;
 }
 
 // A thread without a timer: its CPU time goes under a named frame as it is read.
@@ -148,71 +170,93 @@ void ThreadTimers::AccountRefused(ThreadRecord& record) noexcept {
   if (!record.refused) return;
   const std::int64_t now = ThreadCpuNs(record.tid);
   if (now < record.cpu_at_arm_ns) return;
-  refused_carry_ns_ += now - record.cpu_at_arm_ns;
+  books_.Add(Special::kTimerRefused, now - record.cpu_at_arm_ns);
   record.cpu_at_arm_ns = now;
-  if (refused_carry_ns_ < period_ns_) return;
-  Owe({0, 0, static_cast<std::uint64_t>(refused_carry_ns_ / period_ns_), 0});
-  refused_carry_ns_ %= period_ns_;
 }
 
-// CPU time of all live threads that samples can stand for.
-std::int64_t ThreadTimers::SumOfLiveThreads() noexcept {
-  std::int64_t sum = 0;
+// A thread that blocks SIGPROF: its CPU time so far goes under a named frame, and a fresh timer
+// counts from here, so that nothing counts twice when it lets the signal in.
+void ThreadTimers::AccountBlocked(ThreadRecord& record, std::int64_t cpu_ns) noexcept {
+  if (record.timer < 0 || Undelivered(record, cpu_ns) < kLatePeriods * period_ns_) return;
+  if (!BlocksSigprof(record.tid)) return;
+  const std::int64_t unseen_ns = record.unseen_ns;
+  Disarm(record);
+  const std::int64_t missed = Undelivered(record, cpu_ns);
+  Arm(record, false);
+  record.unseen_ns = unseen_ns;
+  if (record.cpu_at_arm_ns < cpu_ns) return;  // ended meanwhile
+  books_.Add(Special::kSignalBlocked, missed + record.cpu_at_arm_ns - cpu_ns);
+}
+
+// Totals become exact here: what the thread used beyond what its timer delivered goes into one
+// balance of the process.
+std::int64_t ThreadTimers::Close(ThreadRecord& record) noexcept {
+  AccountRefused(record);
+  const bool armed = record.timer >= 0;
+  Disarm(record);  // costs CPU time itself: before the clock is read
+  const std::int64_t cpu = ThreadCpuNs(record.tid);
+  if (!armed || cpu < 0) return cpu;
+  const std::int64_t missed = Undelivered(record, cpu);
+  const bool blocked = missed >= kLatePeriods * period_ns_ && BlocksSigprof(record.tid);
+  books_.Add(blocked ? Special::kSignalBlocked : Special::kExitCorrection, missed);
+  return cpu;
+}
+
+// Of a thread that ended without a hook: its last CPU time nobody read, so only what samples and
+// books stand for.
+std::int64_t ThreadTimers::SeenOfEnded(const ThreadRecord& record) const noexcept {
+  const std::int64_t before_timer = record.cpu_at_arm_ns - record.unseen_ns;
+  if (record.timer < 0) return before_timer;
+  return before_timer - Undelivered(record, record.cpu_at_arm_ns);
+}
+
+// CPU time of all threads in the registry that samples and books can stand for.
+std::int64_t ThreadTimers::SumOfThreads() noexcept {
+  std::int64_t sum = OwnThreadsCpuNs();
   ThreadRegistry::Get().ForEach([&](ThreadRecord& record) {
+    if (IsOwnThread(record.tid)) return;
     const std::int64_t cpu = ThreadCpuNs(record.tid);
-    if (cpu > 0) sum += cpu - record.unseen_ns;
+    sum += cpu >= 0 ? cpu - record.unseen_ns : SeenOfEnded(record);
   });
-  const std::int32_t own = own_tid_.load(std::memory_order_relaxed);
-  return own == 0 ? sum : sum + ThreadCpuNs(own);
+  return sum;
+}
+
+// What the process's clock holds beyond its known threads. Of a thread that runs on another
+// processor it knows the time of the last tick only, unless somebody has just read that thread's
+// clock. REQUIRES: somebody has. What runs meanwhile makes the difference too small by
+// microseconds, never too large.
+std::int64_t ThreadTimers::NotOfKnownThreads() noexcept {
+  const std::int64_t process = ProcessCpuNs();
+  return process - SumOfThreads() - ended_ns_ - unseen_before_ns_;
 }
 
 // The process's clock knows of threads that ended between two scans, and of what registered threads
-// used after their exit hook. The latter belongs to the exit correction; it takes microseconds, and
-// what exceeds that is the former. Registry lock held, so that no registered thread ends between
-// the readings.
+// used after their exit hook. Registry lock held since the clocks were read for the first time, so
+// that no registered thread ends between the readings.
 void ThreadTimers::AccountUnseen() noexcept {
-  constexpr std::int64_t kMostAfterHookNs = 100000;
-  constexpr std::size_t kMostThreads =
-      2000;  // reading more clocks would hold up threads that register
-  if (!first_scan_done_ || ThreadRegistry::Get().size() > kMostThreads) return;
-  // This clock first: what runs meanwhile makes the difference too small, never too large.
-  const std::int64_t process = ProcessCpuNs();
-  const std::int64_t unseen = process - SumOfLiveThreads() - ended_ns_ - unseen_before_ns_;
+  if (!first_scan_done_ || ThreadRegistry::Get().size() > kMostClocks) return;
+  const std::int64_t unseen = NotOfKnownThreads();
   const std::int64_t fresh = unseen - unseen_accounted_ns_;
   if (fresh <= 0) return;
   unseen_accounted_ns_ = unseen;
-  const std::int64_t after_hooks = std::min(fresh, exits_ * kMostAfterHookNs);
-  exits_ = 0;
-  carry_ns_ += after_hooks;
-  OweCarry();
-  unseen_carry_ns_ += fresh - after_hooks;
-  if (unseen_carry_ns_ < period_ns_) return;
-  Owe({0, 0, 0, static_cast<std::uint64_t>(unseen_carry_ns_ / period_ns_)});
-  unseen_carry_ns_ %= period_ns_;
+  const std::int64_t tails = exit_tail_.Share(fresh);
+  books_.Add(Special::kExitEstimated, tails);
+  books_.Add(Special::kUnseenThreads, fresh - tails);
 }
 
 void ThreadTimers::Settle() noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
-  registry.ForEach([&](ThreadRecord& record) { AccountRefused(record); });
-  AccountUnseen();
-}
-
-void ThreadTimers::Owe(const Owed& owed) noexcept {
-  Owed now = owed;
-  now.time_ns = static_cast<std::uint64_t>(MonotonicNs());
-  try {
-    owed_.push_back(now);
-  } catch (...) {
-    overflow_ = {now.time_ns, overflow_.exit_correction + now.exit_correction,
-                 overflow_.timer_refused + now.timer_refused, overflow_.unseen + now.unseen};
+  if (off_since_ns_ >= 0) {
+    const std::int64_t now = ProcessCpuNs() - OwnThreadsCpuNs();
+    books_.Add(Special::kHandlerTaken, now - std::exchange(off_since_ns_, now));
   }
-}
-
-void ThreadTimers::OweCarry() noexcept {
-  if (carry_ns_ < period_ns_) return;
-  Owe({0, static_cast<std::uint64_t>(carry_ns_ / period_ns_), 0, 0});
-  carry_ns_ %= period_ns_;
+  const bool look = registry.size() <= kMostClocks;
+  registry.ForEach([&](ThreadRecord& record) {
+    AccountRefused(record);
+    if (look) AccountBlocked(record, ThreadCpuNs(record.tid));
+  });
+  AccountUnseen();
 }
 
 void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
@@ -224,50 +268,51 @@ void ThreadTimers::Disarm(ThreadRecord& record) noexcept {
   armed_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void ThreadTimers::Forget(std::int32_t tid) noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  ThreadRecord* record = registry.Find(tid);
+  if (record == nullptr) return;
+  Disarm(*record);
+  if (!record->registered) registry.Release(*record);
+}
+
 void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
-  if (record.tid == own_tid_.load(std::memory_order_relaxed)) return;
+  if (IsOwnThread(record.tid)) return;
   // The scan may have armed it already; or an ended thread had this tid and was not reaped yet. All
   // threads of before were found by the scan of Start, so one that is not known began later.
   const bool known = record.timer >= 0 && !ThreadTimerOrphaned(record.timer);
   if (record.timer >= 0 && !known) Disarm(record);
   if (!known) Arm(record, true);
+  // The exit hook will make up for what it used before the scan found it.
+  record.cpu_at_arm_ns -= std::exchange(record.unseen_ns, 0);
   sigset_t blocked;
   if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0 && sigismember(&blocked, SIGPROF) == 1) {
     stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
-// Totals become exact here: what the thread used beyond what its timer delivered goes into one
-// balance of the process, with its sign, and each period in it is one more sample. (Independent
-// corrections leave 3.5 % at 10,000 threads of 1 ms.)
 void ThreadTimers::OnThreadExit(ThreadRecord& record) noexcept {
-  AccountRefused(record);
-  const bool armed = record.timer >= 0;
-  Disarm(record);
-  const std::int64_t cpu = ThreadCpuNs(record.tid);
+  const std::int64_t cpu = Close(record);
+  if (IsOwnThread(record.tid)) return;
   ended_ns_ += cpu - record.unseen_ns;
-  ++exits_;
-  if (!armed) return;
-  const auto delivered =
-      static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
-  carry_ns_ += cpu - record.cpu_at_arm_ns - delivered * period_ns_;
-  OweCarry();
+  exit_tail_.ThreadEnded();
 }
 
 void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
   const Lock lock(ThreadRegistry::Get().mutex());
-  owed->insert(owed->end(), owed_.begin(), owed_.end());
-  owed_.clear();
-  if (overflow_.time_ns != 0) owed->push_back(overflow_);
-  overflow_ = {};
+  books_.TakeOwed(owed);
 }
 
 void ThreadTimers::Scan(bool full) noexcept {
-  // The directory has one link a thread: one system call tells whether anything changed.
-  struct stat info = {};
-  if (stat(kTaskPath, &info) != 0) return;
-  if (!full && info.st_nlink == last_links_) return;
-  last_links_ = info.st_nlink;
+  const std::uint64_t links = tasks_.Links();
+  if (links == 0 || (!full && links == last_links_)) return;
+  last_links_ = links;
+  ScanAll();
+  if (full) Settle();
+}
+
+void ThreadTimers::ScanAll() noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   {
     const Lock lock(registry.mutex());
@@ -278,12 +323,10 @@ void ThreadTimers::Scan(bool full) noexcept {
   }
   if (!ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) return;
   Reap();
-  const Lock lock(registry.mutex());
-  AccountUnseen();
 }
 
 void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
-  if (tid == own_tid_.load(std::memory_order_relaxed)) return;
+  if (IsOwnThread(tid)) return;
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
   if (registry.observer() != this) return;
@@ -304,11 +347,8 @@ void ThreadTimers::Reap() noexcept {
     if (record.tid == 0 || record.seen || !ThreadGone(record.tid)) continue;
     // A timer of an ended thread stays, and counts against RLIMIT_SIGPENDING, until it is deleted.
     if (record.timer >= 0) stats_.reaped.fetch_add(1, std::memory_order_relaxed);
-    // Its last CPU time nobody read: what samples stand for is what was seen.
-    const auto delivered =
-        static_cast<std::int64_t>(record.delivered.load(std::memory_order_relaxed));
-    ended_ns_ +=
-        record.cpu_at_arm_ns - record.unseen_ns + (record.refused ? 0 : delivered * period_ns_);
+    ended_ns_ += SeenOfEnded(record);
+    exit_tail_.Disturbed();
     Disarm(record);
     registry.Release(record);
   }

@@ -8,6 +8,8 @@
 
 #include "src/pprof/handler/thread_record.h"
 #include "src/pprof/labels/thread_registry.h"
+#include "src/pprof/sampler/cpu_books.h"
+#include "src/pprof/sampler/task_directory.h"
 
 namespace pprof::sampler {
 
@@ -15,33 +17,29 @@ struct TimerStats {
   std::atomic<std::uint64_t> created{0}, refused{0}, reaped{0}, scanned{0}, signal_blocked{0};
 };
 
-// Weight that is owed to the profile beside what timers deliver.
-struct Owed {
-  std::uint64_t time_ns;
-  std::uint64_t exit_correction;
-  std::uint64_t timer_refused;
-  std::uint64_t unseen;  // of threads that ended before any scan found them
-};
-
 // One a sampler. Every function takes the thread registry's lock itself, in short pieces; OnThread*
 // are called with it. Not async-signal-safe.
 class ThreadTimers final : public labels::ThreadObserver {
  public:
-  // Arms all known threads and those of a first scan. `own_tid`: a thread of the library, never
-  // sampled; 0: none.
+  // Arms all known threads and those of a first scan.
   void Start(std::int64_t period_ns, std::uint32_t session) noexcept;
-  // Disarms all threads and forgets those that were only scanned.
+  // Disarms all threads and forgets those that were only scanned. What their timers had not
+  // delivered until now becomes due.
   void Stop() noexcept;
+  // Stop, but Settle goes on counting what is missed: SIGPROF belongs to somebody else now.
+  void TurnOff() noexcept;
 
-  // The collector's thread, which is not sampled.
-  void SetOwnThread(std::int32_t tid) noexcept { own_tid_.store(tid, std::memory_order_relaxed); }
-
-  // Looks for new threads when their number changed, and at all of them when `full`. Reaps those
-  // that ended.
+  // Looks for new threads when their number changed or when `full`, which also brings the books up
+  // to now. Reaps those that ended. Collector only.
   void Scan(bool full) noexcept;
+  // After the last Scan: closes its descriptor. Also in a fork child, which inherits that.
+  void EndScans() noexcept { tasks_.Close(); }
 
-  // Brings the books up to now: reads the CPU clocks of threads without a timer, and compares the
-  // process's clock with all that is known of its threads.
+  // A thread that a scan found turned out to be the library's own.
+  void Forget(std::int32_t tid) noexcept;
+
+  // Brings the books up to now: reads the CPU clocks of threads without a timer or with SIGPROF
+  // blocked, and compares the process's clock with all that is known of its threads.
   void Settle() noexcept;
 
   // What became due since the last call. REQUIRES: room in `owed` is the caller's matter; may throw
@@ -60,11 +58,15 @@ class ThreadTimers final : public labels::ThreadObserver {
   void Arm(handler::ThreadRecord& record, bool registering) noexcept;
   void Disarm(handler::ThreadRecord& record) noexcept;
   void Refuse(handler::ThreadRecord& record, int error) noexcept;
+  std::int64_t Close(handler::ThreadRecord& record) noexcept;
+  std::int64_t Undelivered(const handler::ThreadRecord& record, std::int64_t cpu_ns) const noexcept;
   void AccountRefused(handler::ThreadRecord& record) noexcept;
+  void AccountBlocked(handler::ThreadRecord& record, std::int64_t cpu_ns) noexcept;
   void AccountUnseen() noexcept;
-  std::int64_t SumOfLiveThreads() noexcept;
-  void Owe(const Owed& owed) noexcept;
-  void OweCarry() noexcept;
+  std::int64_t SeenOfEnded(const handler::ThreadRecord& record) const noexcept;
+  std::int64_t SumOfThreads() noexcept;
+  std::int64_t NotOfKnownThreads() noexcept;
+  void ScanAll() noexcept;
   void VisitThread(std::int32_t tid) noexcept;
   void Reap() noexcept;
   std::int64_t RandomPhase() noexcept;
@@ -73,18 +75,15 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::uint32_t session_ = 0;
   bool first_scan_done_ = false;
   std::uint64_t random_ = 0;
-  std::int64_t carry_ns_ = 0;          // CPU time of ended threads that no sample stands for yet
-  std::int64_t refused_carry_ns_ = 0;  // the same for threads without a timer
   // Process clock = live threads + ended threads + what was never seen. The first two are known.
   std::int64_t unseen_before_ns_ = 0;     // when sampling started
   std::int64_t ended_ns_ = 0;             // CPU time of ended threads as far as it was seen
-  std::int64_t unseen_accounted_ns_ = 0;  // of the rest: what was turned into samples
-  std::int64_t unseen_carry_ns_ = 0;
-  std::int64_t exits_ = 0;  // registered threads that ended since the last comparison
-  std::vector<Owed> owed_;
-  Owed overflow_ = {};  // what there was no memory for
-  std::atomic<std::uint64_t> last_links_{0};
-  std::atomic<std::int32_t> own_tid_{0};
+  std::int64_t unseen_accounted_ns_ = 0;  // of the rest: what went into the books
+  std::int64_t off_since_ns_ = -1;        // process's clock up to which a TurnOff is accounted for
+  CpuBooks books_;
+  ExitTail exit_tail_;
+  std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
+  TaskDirectory tasks_;           // used by the collector alone
   std::atomic<std::uint32_t> armed_{0};
   std::atomic<int> last_error_{0};
   TimerStats stats_;

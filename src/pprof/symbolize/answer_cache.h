@@ -5,50 +5,38 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "src/pprof/symbolize/string_table.h"
 #include "src/pprof/symbolize/symbolizer.h"
 
 namespace pprof::symbolize {
-
-// Texts by number; 0 is the empty one. Not async-signal-safe.
-class StringTable {
- public:
-  StringTable() { Intern(""); }
-  std::uint32_t Intern(std::string_view text);
-  const std::string& Get(std::uint32_t id) const { return strings_[id]; }
-  std::size_t bytes() const { return bytes_; }
-  std::deque<std::string> TakeStrings() { return std::move(strings_); }
-
- private:
-  std::deque<std::string> strings_;  // stable, for the views in ids_
-  std::unordered_map<std::string_view, std::uint32_t> ids_;
-  std::size_t bytes_ = 0;
-};
 
 // Not async-signal-safe. One thread at a time.
 class AnswerCache {
  public:
   explicit AnswerCache(std::size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // The frames of `offset` in the module `key`, their texts interned in `out`. False: not known.
-  bool Find(const std::string& key, std::uint64_t offset, StringTable* out,
-            std::vector<Frame>* frames);
-  // Texts of `frames` are numbers in `texts`.
-  void Add(const std::string& key, std::uint64_t offset, const StringTable& texts,
-           const std::vector<Frame>& frames);
+  // Sets the frames of those `offsets` in the module `key` that are known, their texts interned in
+  // `out`. Returns the indices of the others.
+  std::vector<std::size_t> Find(const std::string& key, const std::vector<std::uint64_t>& offsets,
+                                StringTable* out, std::vector<std::vector<Frame>>* frames);
+  // `answers` are parallel to `offsets`; texts are numbers in `texts`.
+  void Add(const std::string& key, const std::vector<std::uint64_t>& offsets,
+           const StringTable& texts, const std::vector<std::vector<Frame>>& answers);
   std::size_t bytes() const;
 
  private:
+  using Module = std::unordered_map<std::uint64_t, std::vector<Frame>>;
   struct Generation {
     StringTable texts;
-    std::unordered_map<std::string, std::unordered_map<std::uint64_t, std::vector<Frame>>> modules;
+    std::unordered_map<std::string, Module> modules;
     std::size_t bytes = 0;
   };
+  std::size_t bytes_of_young() const;
+
   std::size_t max_bytes_;
   Generation young_, old_;
 };

@@ -26,7 +26,12 @@ class ByteReader {
   std::uint64_t Fixed(std::size_t width) {
     if (width > sizeof(std::uint64_t) || left() < width) return Fail();
     std::uint64_t value = 0;
-    std::memcpy(&value, at_, width);
+    if (left() < sizeof value || width == 0) {
+      std::memcpy(&value, at_, width);
+    } else {  // a load and a shift, where the size is not known to the compiler
+      std::memcpy(&value, at_, sizeof value);
+      value = value << (64 - 8 * width) >> (64 - 8 * width);
+    }
     at_ += width;
     return value;
   }

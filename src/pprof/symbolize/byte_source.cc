@@ -11,6 +11,12 @@
 #include <utility>
 
 namespace pprof::symbolize {
+namespace {
+
+// Four seconds of work: more is a sparse file of terabytes rather than debug information.
+constexpr std::uint64_t kMaxChecked = std::uint64_t{4} << 30;
+
+}  // namespace
 
 std::unique_ptr<ByteSource> ByteSource::OpenFile(const std::string& path) {
   std::unique_ptr<ByteSource> source(new ByteSource);
@@ -66,6 +72,7 @@ bool ByteSource::Read(std::uint64_t offset, void* to, std::size_t size) const {
 }
 
 bool ByteSource::Crc32(std::uint32_t* crc) const {
+  if (size_ > kMaxChecked) return false;
   std::vector<std::uint8_t> block(256 << 10);
   uLong value = crc32(0, nullptr, 0);
   for (std::uint64_t offset = 0; offset < size_;) {

@@ -31,7 +31,8 @@ class ByteSource {
 
   // All of [offset, offset + size) or false; a file may shrink at any time.
   bool Read(std::uint64_t offset, void* to, std::size_t size) const;
-  // CRC-32 of the whole as .gnu_debuglink has it; false if it cannot be read.
+  // CRC-32 of the whole as .gnu_debuglink has it; false if it cannot be read
+  // or has more than 4 GiB.
   bool Crc32(std::uint32_t* crc) const;
 
  private:

@@ -87,8 +87,8 @@ std::unique_ptr<ElfFile> OpenByLink(const ElfFile& main, const std::string& path
   const std::uint32_t crc = link.U32();
   if (!link.ok() || name.empty() || name.find('/') != std::string::npos) return nullptr;
   const std::string directory = DirectoryOf(RealPath(path));
-  for (const std::string& candidate :
-       {directory + name, directory + ".debug/" + name, debug_root + directory + name}) {
+  for (const std::string& folder : {directory, directory + ".debug/", debug_root + directory}) {
+    const std::string candidate = folder + name;
     std::unique_ptr<ElfFile> file = ElfFile::Open(ByteSource::OpenFile(candidate));
     if (file != nullptr && Matches(main, *file, &crc)) return file;
   }
@@ -147,6 +147,7 @@ DebugFiles OpenDebugFiles(const elf::Module& module, const std::string& debug_ro
   if (files.main == nullptr) return files;
   const bool has_symbols = files.main->FindType(SHT_SYMTAB) != nullptr;
   const std::string& path = module.open_path.empty() ? module.path : module.open_path;
+  if (!module.open_path.empty()) files.directory = DirectoryOf(RealPath(path));
   if (!HasDwarf(*files.main)) {
     files.debug = OpenByBuildId(*files.main, debug_root);
     if (files.debug == nullptr && !module.open_path.empty())

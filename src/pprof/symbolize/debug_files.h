@@ -19,6 +19,8 @@ struct DebugFiles {
   std::unique_ptr<ElfFile> mini;   // .gnu_debugdata; nullptr: none, or not needed
   std::unique_ptr<ElfFile> alt;    // what dwz moved out of the file that dwarf() names
 
+  std::string directory;  // of the module, with a slash at its end; empty: not known
+
   // The file whose DWARF to read, nullptr if there is none.
   const ElfFile* dwarf() const;
 };

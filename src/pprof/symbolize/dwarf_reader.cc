@@ -1,85 +1,89 @@
 #include "src/pprof/symbolize/dwarf_reader.h"
 
-#include <dwarf.h>
-
-#include <algorithm>
-#include <memory>
+#include <string>
 #include <unordered_map>
 
+#include "src/pprof/symbolize/dwarf_constants.h"
 #include "src/pprof/symbolize/dwarf_file.h"
 #include "src/pprof/symbolize/function_names.h"
 #include "src/pprof/symbolize/line_table.h"
+#include "src/pprof/symbolize/split_dwarf.h"
 #include "src/pprof/symbolize/unit_walk.h"
 
 namespace pprof::symbolize {
 namespace {
 
-constexpr std::uint64_t kMinWork = 4u << 20;
-
-std::uint64_t NumberOf(Dwarf_Die* die, unsigned name) {
-  Dwarf_Attribute attribute = {};
-  Dwarf_Word value = 0;
-  const bool found = dwarf_attr(die, name, &attribute) != nullptr;
-  return found && dwarf_formudata(&attribute, &value) == 0 ? value : 0;
-}
-
-// A frame whose name is known only when all units are walked.
-struct OpenFrame {
-  static constexpr std::size_t kNoFunction = ~std::size_t{0};
-  std::size_t function = kNoFunction;
-  std::uint32_t file = 0;  // index of Reader::paths_
-  std::uint32_t line = 0;
-};
+constexpr std::uint32_t kNoFunction = ~std::uint32_t{0};
 
 class Reader {
  public:
-  Reader(DwarfFile* main, DwarfFile* alt, const std::vector<std::uint64_t>& addresses,
-         MemoryBudget* budget, std::uint64_t work)
-      : main_(main), names_(main, alt), addresses_(addresses), budget_(budget), work_(work) {
-    open_.resize(addresses.size());
-  }
-
-  bool exhausted() const { return work_.exhausted(); }
+  Reader(const DebugFiles& files, DwarfFile* main, DwarfFile* alt,
+         const std::vector<std::uint64_t>& addresses, const std::vector<bool>& padding,
+         MemoryBudget* budget, StringTable* texts, std::vector<std::vector<Frame>>* frames)
+      : files_(files),
+        main_(main),
+        names_(main, alt, budget),
+        addresses_(addresses),
+        padding_(padding),
+        budget_(budget),
+        texts_(texts),
+        frames_(frames) {}
 
   void ReadUnit(const UnitAddresses& wanted) {
-    Dwarf_Die unit = {};
-    if (work_.exhausted() || !main_->Load(wanted.unit, &unit)) return;
+    Die unit;
+    if (main_->work()->exhausted() || !main_->Load(wanted.unit, &unit)) return;
     std::vector<std::uint64_t> addresses;
     for (const std::size_t index : wanted.indices) addresses.push_back(addresses_[index]);
-    std::vector<Chain> chains = WalkUnit(&unit, addresses, &work_);
-    const std::vector<LineRow> rows = ReadLines(&unit, addresses);
+    directory_ = main_->StringOf(main_->Attribute(unit, DW_AT_comp_dir));
+    const std::vector<LineRow> rows = ReadLines(unit, addresses);
     path_ids_.clear();
-    for (std::size_t i = 0; i < chains.size(); ++i)
-      OpenFrames(&chains[i], rows[i], &open_[wanted.indices[i]]);
+    const DwoLink link = DwoLinkOf(main_, unit);
+    if (!link.name.empty() && ReadSplitUnit(link, wanted.indices, addresses, rows)) return;
+    AddFrames(main_, unit, wanted.indices, addresses, rows, &names_);
+    open_.insert(open_.end(), wanted.indices.begin(), wanted.indices.end());
   }
 
-  void Finish(std::vector<std::vector<ResolvedFrame>>* frames) {
-    names_.Finish();
-    for (std::size_t i = 0; i < open_.size(); ++i) {
-      for (const OpenFrame& open : open_[i]) {
-        ResolvedFrame frame;
-        if (open.function != OpenFrame::kNoFunction) {
-          frame.system_name = names_.Get(open.function).system_name();
-          frame.start_line = names_.Get(open.function).start_line;
-        }
-        frame.file = paths_[open.file];
-        frame.line = open.line;
-        (*frames)[i].push_back(std::move(frame));
+  void Finish() { SetNames(&names_, open_); }
+  bool incomplete() const { return incomplete_; }
+
+ private:
+  // False: without its .dwo file the unit has lines alone.
+  bool ReadSplitUnit(const DwoLink& link, const std::vector<std::size_t>& indices,
+                     const std::vector<std::uint64_t>& addresses,
+                     const std::vector<LineRow>& rows) {
+    const auto file = OpenDwo(link, directory_, files_.directory);
+    DwarfFile split;
+    Die unit;
+    MemoryBudget budget(budget_->left());  // taken only until the file is closed
+    if (file == nullptr || !split.OpenSplit(*file, main_, link.id, &budget, &unit)) {
+      incomplete_ = true;
+      return false;
+    }
+    FunctionNames names(&split, nullptr, budget_);
+    AddFrames(&split, unit, indices, addresses, rows, &names);
+    SetNames(&names, indices);
+    return true;
+  }
+
+  // Until here the frames have numbers of functions in place of names.
+  void SetNames(FunctionNames* names, const std::vector<std::size_t>& indices) {
+    names->Finish();
+    std::vector<std::uint32_t> ids(names->size());
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      ids[i] = texts_->Intern(names->Get(i).system_name());
+    for (const std::size_t index : indices) {
+      for (Frame& frame : (*frames_)[index]) {
+        const std::uint32_t number = frame.system_name;
+        frame.system_name = number != kNoFunction ? ids[number] : 0;
+        frame.start_line = number != kNoFunction ? names->Get(number).start_line : 0;
       }
     }
   }
 
- private:
-  std::vector<LineRow> ReadLines(Dwarf_Die* unit, const std::vector<std::uint64_t>& addresses) {
-    Dwarf_Attribute attribute = {};
-    std::string directory;
-    if (dwarf_attr(unit, DW_AT_comp_dir, &attribute) != nullptr)
-      directory = main_->StringOf(&attribute);
+  std::vector<LineRow> ReadLines(const Die& unit, const std::vector<std::uint64_t>& addresses) {
+    const FormValue lines = main_->Attribute(unit, DW_AT_stmt_list);
     lines_ = LineTable();
-    std::uint64_t offset = 0;
-    const bool has_lines = dwarf_attr(unit, DW_AT_stmt_list, &attribute) != nullptr &&
-                           main_->SectionOffsetOf(&attribute, &offset);
-    if (!has_lines || !lines_.Open(main_, offset, std::move(directory), budget_->left()))
+    if (!lines || !lines_.Open(main_, lines.number, directory_, budget_->left() / 2))
       return std::vector<LineRow>(addresses.size());
     return lines_.Rows(addresses);
   }
@@ -87,59 +91,79 @@ class Reader {
   std::uint32_t PathId(std::uint64_t file) {
     const auto [entry, added] = path_ids_.emplace(file, 0);
     if (!added) return entry->second;
-    std::string path = lines_.Path(file);
-    const auto [known, fresh] =
-        known_paths_.emplace(path, static_cast<std::uint32_t>(paths_.size()));
-    if (fresh) paths_.push_back(std::move(path));
-    return entry->second = known->second;
+    const std::string path = lines_.Path(file);
+    if (budget_->Take(path.size())) entry->second = texts_->Intern(path);
+    return entry->second;
+  }
+
+  // `unit` is the DIE of the unit that `file` has loaded.
+  void AddFrames(DwarfFile* file, const Die& unit, const std::vector<std::size_t>& indices,
+                 const std::vector<std::uint64_t>& addresses, const std::vector<LineRow>& rows,
+                 FunctionNames* names) {
+    std::vector<bool> padding(indices.size());
+    for (std::size_t i = 0; i < indices.size(); ++i) padding[i] = padding_[indices[i]];
+    const std::vector<Chain> chains = WalkUnit(file, unit, addresses, padding);
+    for (std::size_t i = 0; i < chains.size(); ++i)
+      AddChain(file, chains[i], rows[i], names, &(*frames_)[indices[i]]);
   }
 
   // From the innermost function outwards: the line of each is where the one inside it was called.
-  void OpenFrames(Chain* chain, const LineRow& row, std::vector<OpenFrame>* frames) {
-    OpenFrame frame;
-    frame.file = row.found ? PathId(row.file) : 0;
+  void AddChain(DwarfFile* file, const Chain& chain, const LineRow& row, FunctionNames* names,
+                std::vector<Frame>* frames) {
+    if (!budget_->Take((chain.size() + 1) * sizeof(Frame))) return;
+    Frame frame;
+    frame.system_name = kNoFunction;
+    frame.filename = row.found ? PathId(row.file) : 0;
     frame.line = row.line;
-    if (chain->empty() && row.found) frames->push_back(frame);
-    for (auto entry = chain->rbegin(); entry != chain->rend(); ++entry) {
-      frame.function = names_.Add(&entry->die);
+    if (chain.empty() && row.found) frames->push_back(frame);
+    for (auto entry = chain.rbegin(); entry != chain.rend(); ++entry) {
+      frame.system_name = static_cast<std::uint32_t>(names->Add(entry->die));
       frames->push_back(frame);
-      frame.file = PathId(NumberOf(&entry->die, DW_AT_call_file));
-      frame.line = static_cast<std::uint32_t>(NumberOf(&entry->die, DW_AT_call_line));
+      std::uint64_t call_file = 0, call_line = 0;
+      file->ForEachAttribute(entry->die, [&](unsigned name, const FormValue& value) {
+        if (name == DW_AT_call_file) call_file = value.number;
+        if (name == DW_AT_call_line) call_line = value.number;
+        return true;
+      });
+      frame.filename = PathId(call_file);
+      frame.line = static_cast<std::uint32_t>(call_line);
     }
   }
 
+  const DebugFiles& files_;
   DwarfFile* main_;
   FunctionNames names_;
   const std::vector<std::uint64_t>& addresses_;
+  const std::vector<bool>& padding_;
   MemoryBudget* budget_;
-  WorkBudget work_;
-  LineTable lines_;                                            // of the unit being read
-  std::unordered_map<std::uint64_t, std::uint32_t> path_ids_;  // by file number of that unit
-  std::unordered_map<std::string, std::uint32_t> known_paths_{{"", 0}};
-  std::vector<std::string> paths_{""};
-  std::vector<std::vector<OpenFrame>> open_;
+  StringTable* texts_;
+  std::vector<std::vector<Frame>>* frames_;
+  std::vector<std::size_t> open_;  // indices of frames whose names wait for names_
+  bool incomplete_ = false;        // a .dwo file is missing
+  // Of the unit being read.
+  std::string directory_;
+  LineTable lines_;
+  std::unordered_map<std::uint64_t, std::uint32_t> path_ids_;  // by file number
 };
-
-DwarfResult Failure(const MemoryBudget& budget) {
-  return budget.exceeded() ? DwarfResult::kOverBudget : DwarfResult::kDamaged;
-}
 
 }  // namespace
 
 DwarfResult ReadDwarf(const DebugFiles& files, const std::vector<std::uint64_t>& addresses,
-                      MemoryBudget* budget, std::vector<std::vector<ResolvedFrame>>* frames) {
+                      const std::vector<bool>& padding, MemoryBudget* budget, WorkBudget* work,
+                      StringTable* texts, std::vector<std::vector<Frame>>* frames) {
   const ElfFile* elf = files.dwarf();
   if (elf == nullptr) return DwarfResult::kNone;
   DwarfFile main, alt;
   DwarfFile* used_alt = nullptr;
-  if (files.alt != nullptr && alt.Open(*files.alt, nullptr, true, budget)) used_alt = &alt;
-  if (budget->exceeded()) return DwarfResult::kOverBudget;
-  if (!main.Open(*elf, used_alt, false, budget)) return Failure(*budget);
-  // Real units take about one step for each 20 bytes of DWARF, twice at most.
-  Reader reader(&main, used_alt, addresses, budget, kMinWork + elf->source().size());
-  for (const UnitAddresses& unit : main.Assign(addresses)) reader.ReadUnit(unit);
-  reader.Finish(frames);
-  return reader.exhausted() ? DwarfResult::kDamaged : DwarfResult::kRead;
+  if (files.alt != nullptr && alt.Open(*files.alt, nullptr, true, budget, work)) used_alt = &alt;
+  if (!budget->exceeded() && main.Open(*elf, used_alt, false, budget, work)) {
+    Reader reader(files, &main, used_alt, addresses, padding, budget, texts, frames);
+    for (const UnitAddresses& unit : main.Assign(addresses)) reader.ReadUnit(unit);
+    reader.Finish();
+    const bool damaged = work->exhausted() || reader.incomplete();
+    if (!budget->exceeded()) return damaged ? DwarfResult::kDamaged : DwarfResult::kRead;
+  }
+  return budget->exceeded() ? DwarfResult::kOverBudget : DwarfResult::kDamaged;
 }
 
 }  // namespace pprof::symbolize

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxSections = 1u << 17;
 constexpr std::uint64_t kMaxSectionNames = 8u << 20;
-constexpr std::uint64_t kMaxNotes = 1u << 20;
+constexpr std::uint64_t kMaxNotes = 1u << 20;  // bytes, together
 
 bool ReadHeader(const ByteSource& source, Elf64_Ehdr* header) {
   return source.Read(0, header, sizeof(*header)) &&
@@ -60,8 +60,10 @@ std::string FindBuildId(const std::vector<std::uint8_t>& bytes) {
   return {};
 }
 
-std::string BuildIdAt(const ByteSource& source, std::uint64_t offset, std::uint64_t size) {
-  if (size > kMaxNotes) return {};
+std::string BuildIdAt(const ByteSource& source, std::uint64_t offset, std::uint64_t size,
+                      std::uint64_t* left) {
+  if (size > *left) return {};
+  *left -= size;
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
   return source.Read(offset, bytes.data(), bytes.size()) ? FindBuildId(bytes) : std::string();
 }
@@ -112,9 +114,10 @@ bool ElfFile::ReadSections() {
 }
 
 void ElfFile::ReadBuildId() {
+  std::uint64_t left = kMaxNotes;
   for (const ElfSection& section : sections_) {
     if (section.type != SHT_NOTE) continue;
-    build_id_ = BuildIdAt(*source_, section.offset, section.size);
+    build_id_ = BuildIdAt(*source_, section.offset, section.size, &left);
     if (!build_id_.empty()) return;
   }
   Elf64_Ehdr header = {};
@@ -123,7 +126,7 @@ void ElfFile::ReadBuildId() {
     Elf64_Phdr segment = {};
     if (!source_->Read(header.e_phoff + i * sizeof segment, &segment, sizeof segment)) return;
     if (segment.p_type != PT_NOTE) continue;
-    build_id_ = BuildIdAt(*source_, segment.p_offset, segment.p_filesz);
+    build_id_ = BuildIdAt(*source_, segment.p_offset, segment.p_filesz, &left);
     if (!build_id_.empty()) return;
   }
 }

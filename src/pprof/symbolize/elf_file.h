@@ -1,6 +1,6 @@
 // An ELF file as this folder needs it: its sections by name and their bytes, and its build id. The
-// headers are read by our own few lines and every number in them is checked, so that what is handed
-// to libdw later (dwarf_image.h) is an image of our own making. 64-bit little-endian only.
+// headers are read by our own few lines and every number in them is checked. 64-bit little-endian
+// only.
 // Formats: System V ABI (ELF-64), elf.h; SHF_COMPRESSED: gABI "Section Compression".
 #pragma once
 

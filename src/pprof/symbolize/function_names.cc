@@ -1,8 +1,8 @@
 #include "src/pprof/symbolize/function_names.h"
 
-#include <dwarf.h>
-
 #include <algorithm>
+
+#include "src/pprof/symbolize/dwarf_constants.h"
 
 namespace pprof::symbolize {
 namespace {
@@ -10,52 +10,14 @@ namespace {
 constexpr int kMaxHops = 8;    // inside one unit
 constexpr int kMaxRounds = 4;  // from unit to unit
 
-struct Collect {
-  DwarfFile* file = nullptr;
-  FunctionName* function = nullptr;
-  DieRef next;
-  bool has_next = false;
-};
-
-// Takes what the function does not have yet: what stands nearer to the code wins.
-int CollectAttribute(Dwarf_Attribute* attribute, void* data) {
-  auto* collect = static_cast<Collect*>(data);
-  FunctionName* function = collect->function;
-  switch (dwarf_whatattr(attribute)) {
-    case DW_AT_name:
-      if (function->name.empty()) function->name = collect->file->StringOf(attribute);
-      break;
-    case DW_AT_linkage_name:
-    case DW_AT_MIPS_linkage_name:
-      if (function->linkage_name.empty())
-        function->linkage_name = collect->file->StringOf(attribute);
-      break;
-    case DW_AT_decl_line: {
-      Dwarf_Word line = 0;
-      if (function->start_line == 0 && dwarf_formudata(attribute, &line) == 0)
-        function->start_line = static_cast<std::uint32_t>(line);
-      break;
-    }
-    case DW_AT_abstract_origin:
-    case DW_AT_specification:
-      if (!collect->has_next) collect->has_next = collect->file->RefOf(attribute, &collect->next);
-      break;
-    default:
-      break;
-  }
-  return DWARF_CB_OK;
-}
-
 std::uint64_t KeyOf(const DieRef& ref) { return ref.offset * 2 + (ref.alt ? 1 : 0); }
 
 }  // namespace
 
-std::size_t FunctionNames::Add(Dwarf_Die* die) {
+std::size_t FunctionNames::Add(const Die& die) {
   DieRef key{false, main_->OffsetOf(die)};
-  Dwarf_Attribute attribute = {};
-  if (dwarf_tag(die) == DW_TAG_inlined_subroutine &&
-      dwarf_attr(die, DW_AT_abstract_origin, &attribute) != nullptr)
-    main_->RefOf(&attribute, &key);
+  if (die.abbreviation->tag == DW_TAG_inlined_subroutine)
+    main_->RefOf(main_->Attribute(die, DW_AT_abstract_origin), &key);
   const auto [entry, added] = numbers_.emplace(KeyOf(key), functions_.size());
   if (!added) return entry->second;
   functions_.emplace_back();
@@ -63,17 +25,51 @@ std::size_t FunctionNames::Add(Dwarf_Die* die) {
   return entry->second;
 }
 
-void FunctionNames::Follow(DwarfFile* file, Dwarf_Die* start, std::size_t function) {
-  Dwarf_Die die = *start;
+void FunctionNames::Take(DwarfFile* file, const FormValue& value, std::string* name) {
+  if (!name->empty()) return;
+  *name = file->StringOf(value);
+  if (!budget_->Take(name->size())) name->clear();
+}
+
+// Takes what the function does not have yet: what stands nearer to the code wins. True if there is
+// a `next` DIE to look at.
+bool FunctionNames::Collect(DwarfFile* file, const Die& die, FunctionName* function, DieRef* next) {
+  bool has_next = false;
+  file->ForEachAttribute(die, [&](unsigned name, const FormValue& value) {
+    switch (name) {
+      case DW_AT_name:
+        Take(file, value, &function->name);
+        break;
+      case DW_AT_linkage_name:
+      case DW_AT_MIPS_linkage_name:
+        Take(file, value, &function->linkage_name);
+        break;
+      case DW_AT_decl_line:
+        if (function->start_line == 0)
+          function->start_line = static_cast<std::uint32_t>(value.number);
+        break;
+      case DW_AT_abstract_origin:
+      case DW_AT_specification:
+        if (!has_next) has_next = file->RefOf(value, next);
+        break;
+      default:
+        break;
+    }
+    return true;
+  });
+  return has_next;
+}
+
+void FunctionNames::Follow(DwarfFile* file, Die die, std::size_t number) {
+  FunctionName* function = &functions_[number];
   for (int hop = 0; hop < kMaxHops; ++hop) {
-    Collect collect{file, &functions_[function], {}, false};
-    if (dwarf_getattrs(&die, CollectAttribute, &collect, 0) < 0) return;
-    const FunctionName& found = functions_[function];
-    const bool complete = !found.linkage_name.empty() && found.start_line != 0;
-    if (complete || !collect.has_next) return;
-    const bool same_file = collect.next.alt == (file == alt_);
-    if (same_file && file->LocalDie(collect.next.offset, &die)) continue;
-    pending_.push_back({function, collect.next});
+    DieRef next;
+    const bool has_next = Collect(file, die, function, &next);
+    const bool complete = !function->linkage_name.empty() && function->start_line != 0;
+    if (complete || !has_next) return;
+    const bool same_file = next.alt == (file == alt_);
+    if (same_file && file->LocalDie(next.offset, &die)) continue;
+    pending_.push_back({number, next});
     return;
   }
 }
@@ -87,9 +83,9 @@ void FunctionNames::Finish() {
     });
     for (const Pending& pending : now) {
       DwarfFile* file = pending.next.alt ? alt_ : main_;
-      Dwarf_Die die = {};
+      Die die;
       if (file != nullptr && file->LoadDie(pending.next.offset, &die))
-        Follow(file, &die, pending.function);
+        Follow(file, die, pending.function);
     }
   }
   pending_.clear();

@@ -25,12 +25,15 @@ struct FunctionName {
 // Not async-signal-safe. One thread at a time. The files must outlive it.
 class FunctionNames {
  public:
-  FunctionNames(DwarfFile* main, DwarfFile* alt) : main_(main), alt_(alt) {}
+  // Names come out of `budget`; beyond it functions have none.
+  FunctionNames(DwarfFile* main, DwarfFile* alt, MemoryBudget* budget)
+      : main_(main), alt_(alt), budget_(budget) {}
 
   // The number of the function that a DIE of the loaded unit of the main file stands for.
-  std::size_t Add(Dwarf_Die* die);
+  std::size_t Add(const Die& die);
   // Follows what was put off. Loads other units into both files.
   void Finish();
+  std::size_t size() const { return functions_.size(); }
   const FunctionName& Get(std::size_t number) const { return functions_[number]; }
 
  private:
@@ -38,10 +41,13 @@ class FunctionNames {
     std::size_t function = 0;
     DieRef next;
   };
-  void Follow(DwarfFile* file, Dwarf_Die* die, std::size_t function);
+  void Follow(DwarfFile* file, Die die, std::size_t function);
+  bool Collect(DwarfFile* file, const Die& die, FunctionName* function, DieRef* next);
+  void Take(DwarfFile* file, const FormValue& value, std::string* name);
 
   DwarfFile* main_;
   DwarfFile* alt_;
+  MemoryBudget* budget_;
   std::vector<FunctionName> functions_;
   // By offset * 2 + (in the shared file): of the abstract origin where there is one, so that all
   // places where a function was inlined share one entry.

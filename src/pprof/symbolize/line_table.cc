@@ -1,13 +1,14 @@
 #include "src/pprof/symbolize/line_table.h"
 
-#include <dwarf.h>
-
 #include <algorithm>
+#include <utility>
+
+#include "src/pprof/symbolize/dwarf_constants.h"
 
 namespace pprof::symbolize {
 namespace {
 
-constexpr std::size_t kMaxEntries = 1u << 20;
+constexpr std::size_t kMaxEntries = 1u << 17;
 constexpr std::size_t kMaxFormats = 32;
 
 }  // namespace
@@ -15,8 +16,8 @@ constexpr std::size_t kMaxFormats = 32;
 // The registers of the line-number machine that we look at, and the wanted addresses it passes.
 class LineMachine {
  public:
-  LineMachine(const ElfFile& elf, const std::vector<std::uint64_t>& addresses)
-      : elf_(elf), addresses_(addresses), rows_(addresses.size()) {}
+  LineMachine(const ElfFile& elf, WorkBudget* work, const std::vector<std::uint64_t>& addresses)
+      : elf_(elf), work_(work), addresses_(addresses), rows_(addresses.size()) {}
 
   // Adds a row: addresses from the row before up to this one belong to the row before.
   void Emit(bool end_of_sequence) {
@@ -26,7 +27,7 @@ class LineMachine {
       next_ = elf_.IsCode(address) ? static_cast<std::size_t>(first - addresses_.begin())
                                    : addresses_.size();
     } else {
-      for (; next_ < addresses_.size() && addresses_[next_] < address; ++next_) {
+      for (; next_ < addresses_.size() && addresses_[next_] < address && work_->Step(); ++next_) {
         if (addresses_[next_] < row_address_) continue;
         rows_[next_] = {row_file_, row_line_, true};
       }
@@ -50,6 +51,7 @@ class LineMachine {
 
  private:
   const ElfFile& elf_;
+  WorkBudget* work_;
   const std::vector<std::uint64_t>& addresses_;
   std::vector<LineRow> rows_;
   bool in_sequence_ = false;
@@ -90,11 +92,12 @@ bool LineTable::Open(DwarfFile* dwarf, std::uint64_t offset, std::string directo
   ByteReader length_reader(prefix, have);
   std::uint64_t length = length_reader.U32();
   if (length == 0xffffffff) {
-    offset_size_ = 8;
+    format_.offset_size = 8;
     length = length_reader.Fixed(8);
   }
-  const std::uint64_t start = offset + (offset_size_ == 8 ? 12 : 4);
+  const std::uint64_t start = offset + (format_.offset_size == 8 ? 12 : 4);
   if (!length_reader.ok() || length > size - start || length > max_size) return false;
+  if (!dwarf->work()->Step(length)) return false;
   bytes_.resize(static_cast<std::size_t>(length));
   if (!dwarf->line().Read(start, bytes_.data(), bytes_.size())) return false;
   ByteReader reader(bytes_.data(), bytes_.size());
@@ -102,100 +105,65 @@ bool LineTable::Open(DwarfFile* dwarf, std::uint64_t offset, std::string directo
 }
 
 bool LineTable::ReadHeader(ByteReader* reader) {
-  version_ = reader->U16();
-  if (version_ < 2 || version_ > 5) return false;
-  if (version_ >= 5) reader->Skip(2);  // sizes of an address and of a segment selector
-  ByteReader header = reader->Sub(reader->Fixed(offset_size_));
+  const unsigned version = reader->U16();
+  if (version < 2 || version > 5) return false;
+  format_.version = static_cast<std::uint8_t>(version);
+  if (version >= 5) reader->Skip(2);  // sizes of an address and of a segment selector
+  ByteReader header = reader->Sub(reader->Fixed(format_.offset_size));
   if (!reader->ok()) return false;
   program_ = bytes_.size() - reader->left();
   min_instruction_ = header.U8();
-  if (version_ >= 4) header.Skip(1);  // operations an instruction: 1 but on VLIW machines
-  header.Skip(1);                     // default of is_stmt
+  if (version >= 4) header.Skip(1);  // operations an instruction: 1 but on VLIW machines
+  header.Skip(1);                    // default of is_stmt
   line_base_ = static_cast<std::int8_t>(header.U8());
   line_range_ = header.U8();
   opcode_base_ = header.U8();
   if (!header.ok() || line_range_ == 0 || opcode_base_ == 0) return false;
   operand_counts_.assign(opcode_base_, 0);
   for (std::size_t i = 1; i < opcode_base_; ++i) operand_counts_[i] = header.U8();
-  if (version_ < 5) return ReadOldFiles(&header);
+  if (version < 5) return ReadOldFiles(&header);
   return ReadEntries(&header, &directories_) && ReadEntries(&header, &files_);
 }
 
 bool LineTable::ReadOldFiles(ByteReader* header) {
-  directories_.push_back({unit_directory_, 0});
-  files_.emplace_back();  // numbers begin at 1
-  for (std::string_view name = header->String(); !name.empty(); name = header->String())
-    directories_.push_back({std::string(name), 0});
-  for (std::string_view name = header->String(); !name.empty(); name = header->String()) {
-    files_.push_back({std::string(name), header->Uleb()});
-    header->Uleb();  // time
-    header->Uleb();  // size
+  directories_.emplace_back();  // number 0 is the unit's own
+  files_.emplace_back();        // numbers begin at 1
+  for (std::vector<File>* entries : {&directories_, &files_}) {
+    while (entries->size() < kMaxEntries) {
+      File entry;
+      entry.name = {DW_FORM_string, static_cast<std::uint64_t>(header->position() - bytes_.data())};
+      if (header->String().empty()) break;
+      if (entries == &files_) {
+        entry.directory = header->Uleb();
+        header->Uleb();  // time
+        header->Uleb();  // size
+      }
+      entries->push_back(entry);
+    }
   }
   return header->ok();
 }
 
 bool LineTable::ReadEntries(ByteReader* header, std::vector<File>* entries) {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> formats(header->U8());
+  std::vector<std::pair<std::uint64_t, unsigned>> formats(header->U8());
   if (formats.size() > kMaxFormats) return false;
   for (auto& [content, form] : formats) {
     content = header->Uleb();
-    form = header->Uleb();
+    form = static_cast<unsigned>(std::min<std::uint64_t>(header->Uleb(), 0xffff));
   }
   const std::uint64_t count = header->Uleb();
   if (!header->ok() || count > kMaxEntries || (count > 0 && formats.empty())) return false;
-  for (std::uint64_t i = 0; i < count && header->ok(); ++i) {
+  for (std::uint64_t i = 0; i < count && dwarf_->work()->Step(); ++i) {
     File entry;
     for (const auto& [content, form] : formats) {
-      std::string text;
-      std::uint64_t number = 0;
-      if (!ReadForm(header, form, content == DW_LNCT_path ? &text : nullptr, &number)) return false;
-      if (content == DW_LNCT_path) entry.name = std::move(text);
-      if (content == DW_LNCT_directory_index) entry.directory = number;
+      FormValue value;
+      if (!ReadForm(header, form, 0, format_, bytes_.data(), &value)) return false;
+      if (content == DW_LNCT_path) entry.name = value;
+      if (content == DW_LNCT_directory_index) entry.directory = value.number;
     }
-    entries->push_back(std::move(entry));
+    entries->push_back(entry);
   }
   return header->ok();
-}
-
-bool LineTable::ReadForm(ByteReader* header, std::uint64_t form, std::string* text,
-                         std::uint64_t* number) {
-  switch (form) {
-    case DW_FORM_string: {
-      const std::string_view inline_text = header->String();
-      if (text != nullptr) *text = std::string(inline_text);
-      return header->ok();
-    }
-    case DW_FORM_line_strp:
-    case DW_FORM_strp: {
-      const std::uint64_t offset = header->Fixed(offset_size_);
-      SectionData& section = form == DW_FORM_strp ? dwarf_->strings() : dwarf_->line_strings();
-      if (text != nullptr && header->ok()) *text = section.String(offset);
-      return header->ok();
-    }
-    case DW_FORM_udata:
-      *number = header->Uleb();
-      return header->ok();
-    case DW_FORM_data1:
-      *number = header->U8();
-      return header->ok();
-    case DW_FORM_data2:
-      *number = header->U16();
-      return header->ok();
-    case DW_FORM_data4:
-      *number = header->U32();
-      return header->ok();
-    case DW_FORM_data8:
-      *number = header->Fixed(8);
-      return header->ok();
-    case DW_FORM_data16:  // an MD5
-      header->Skip(16);
-      return header->ok();
-    case DW_FORM_block:
-      header->Skip(header->Uleb());
-      return header->ok();
-    default:
-      return false;
-  }
 }
 
 void LineTable::RunStandard(std::uint8_t opcode, ByteReader* program, LineMachine* machine) const {
@@ -228,7 +196,7 @@ void LineTable::RunStandard(std::uint8_t opcode, ByteReader* program, LineMachin
 }
 
 std::vector<LineRow> LineTable::Rows(const std::vector<std::uint64_t>& addresses) const {
-  LineMachine machine(dwarf_->elf(), addresses);
+  LineMachine machine(dwarf_->elf(), dwarf_->work(), addresses);
   ByteReader program(bytes_.data() + program_, bytes_.size() - program_);
   while (!program.done()) {
     const std::uint8_t opcode = program.U8();
@@ -244,20 +212,37 @@ std::vector<LineRow> LineTable::Rows(const std::vector<std::uint64_t>& addresses
   return machine.TakeRows();
 }
 
+std::string LineTable::TextOf(const FormValue& name) const {
+  switch (name.form) {
+    case DW_FORM_string: {
+      const auto from = static_cast<std::size_t>(name.number);
+      return std::string(ByteReader(bytes_.data() + from, bytes_.size() - from).String());
+    }
+    case DW_FORM_strp:
+      return dwarf_->strings().String(name.number);
+    case DW_FORM_line_strp:
+      return dwarf_->line_strings().String(name.number);
+    default:
+      return {};
+  }
+}
+
 std::string LineTable::Directory(std::uint64_t number) const {
-  return number < directories_.size() ? directories_[static_cast<std::size_t>(number)].name : "";
+  if (number >= directories_.size()) return {};
+  return TextOf(directories_[static_cast<std::size_t>(number)].name);
 }
 
 std::string LineTable::Path(std::uint64_t file) const {
   if (file >= files_.size()) return {};
   const File& entry = files_[static_cast<std::size_t>(file)];
-  if (entry.name.empty() || entry.name[0] == '/') return entry.name;
+  std::string name = TextOf(entry.name);
+  if (name.empty() || name[0] == '/') return name;
   std::string directory = Directory(entry.directory);
   if (directory.empty())
     directory = unit_directory_;
   else if (directory[0] != '/' && !unit_directory_.empty())
     directory = unit_directory_ + "/" + directory;
-  return directory.empty() ? entry.name : directory + "/" + entry.name;
+  return directory.empty() ? name : directory + "/" + name;
 }
 
 }  // namespace pprof::symbolize

@@ -1,11 +1,10 @@
 // One line-number program, streamed past the sorted addresses of a unit: nothing but the answers
-// and the file names is kept. Seven times faster than building libdw's table, and in a tenth of its
-// memory. Used by DwarfReader. Format: DWARF 5 section 6.2, DWARF 2 to 4 section 6.2.
+// and the file names is kept. Used by DwarfReader. Format: DWARF 5 section 6.2, DWARF 2 to 4
+// section 6.2.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "src/pprof/symbolize/byte_reader.h"
@@ -37,22 +36,21 @@ class LineTable {
 
  private:
   struct File {
-    std::string name;
+    FormValue name;  // DW_FORM_string: offset in bytes_
     std::uint64_t directory = 0;
   };
   void RunStandard(std::uint8_t opcode, ByteReader* program, LineMachine* machine) const;
   bool ReadHeader(ByteReader* reader);
   bool ReadOldFiles(ByteReader* header);
   bool ReadEntries(ByteReader* header, std::vector<File>* entries);
-  bool ReadForm(ByteReader* header, std::uint64_t form, std::string* text, std::uint64_t* number);
+  std::string TextOf(const FormValue& name) const;
   std::string Directory(std::uint64_t number) const;
 
   DwarfFile* dwarf_ = nullptr;
   std::string unit_directory_;
   std::vector<std::uint8_t> bytes_;
   std::size_t program_ = 0;  // where the opcodes begin in bytes_
-  std::size_t offset_size_ = 4;
-  unsigned version_ = 0;
+  UnitHeader format_;        // only what the size of forms depends on
   std::uint8_t min_instruction_ = 1;
   std::int8_t line_base_ = 0;
   std::uint8_t line_range_ = 1;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kStub = 16;
 constexpr std::uint64_t kMaxRelocations = 4u << 20;  // bytes
+constexpr int kMaxSections = 8;                      // real files have three at most
 
 struct Stub {
   std::size_t index;   // of the address asked for
@@ -39,8 +40,11 @@ std::vector<Stub> FindStubs(const ElfFile& file, const std::vector<std::uint64_t
                             const std::vector<std::string>& names) {
   std::vector<Stub> stubs;
   MemoryBudget none(0);
+  int left = kMaxSections;
   for (const ElfSection& section : file.sections()) {
+    if (left == 0) break;
     if (!section.has_bytes() || section.name.compare(0, 4, ".plt") != 0) continue;
+    --left;
     SectionData code;
     if (!code.Open(file, &section, &none)) continue;
     auto at = std::lower_bound(addresses.begin(), addresses.end(), section.address);

@@ -11,6 +11,7 @@ namespace pprof::symbolize {
 namespace {
 
 constexpr std::uint64_t kBlock = 16u << 10;
+constexpr std::uint64_t kView = 4 * kBlock;
 constexpr std::size_t kMaxBlocks = 512;  // 8 MiB
 
 // Deflate cannot shrink more than 1032 times: a larger promise is a lie, and not worth an
@@ -67,6 +68,25 @@ bool SectionData::Read(std::uint64_t offset, void* to, std::size_t size) const {
   if (!in_memory_) return size == 0 || source_->Read(offset_ + offset, to, size);
   std::memcpy(to, inflated_.data() + offset, size);
   return true;
+}
+
+// Looks back a little as well: readers go forward, but not strictly.
+ByteReader SectionData::Look(std::uint64_t offset) {
+  if (in_memory_) {
+    const std::size_t skip = std::min<std::uint64_t>(offset, inflated_.size());
+    return ByteReader(inflated_.data() + skip, inflated_.size() - skip);
+  }
+  view_.clear();
+  view_begin_ = 0;
+  if (offset >= size_) return ByteReader(nullptr, 0);
+  const std::uint64_t begin = offset & ~(kBlock - 1);
+  view_.resize(static_cast<std::size_t>(std::min(kView, size_ - begin)));
+  if (!Read(begin, view_.data(), view_.size())) {
+    view_.clear();
+    return ByteReader(nullptr, 0);
+  }
+  view_begin_ = begin;
+  return ByteReader(view_.data() + (offset - begin), view_.size() - (offset - begin));
 }
 
 const std::vector<std::uint8_t>* SectionData::Block(std::uint64_t number) {

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/pprof/symbolize/byte_reader.h"
 #include "src/pprof/symbolize/elf_file.h"
 
 namespace pprof::symbolize {
@@ -44,12 +45,23 @@ class SectionData {
 
   std::uint64_t size() const { return size_; }
   bool Read(std::uint64_t offset, void* to, std::size_t size) const;
+  // The bytes from there on, at least kMinView of them unless the section ends before. Valid until
+  // the next call.
+  ByteReader At(std::uint64_t offset) {
+    if (offset < view_begin_ || offset - view_begin_ > view_.size() ||
+        (view_.size() - (offset - view_begin_) < kMinView && view_begin_ + view_.size() != size_))
+      return Look(offset);
+    const auto skip = static_cast<std::size_t>(offset - view_begin_);
+    return ByteReader(view_.data() + skip, view_.size() - skip);
+  }
   // The zero-terminated string there, at most kMaxString bytes of it; empty if the offset is wrong.
   std::string String(std::uint64_t offset);
 
-  static constexpr std::size_t kMaxString = 64u << 10;
+  static constexpr std::size_t kMaxString = 8u << 10;
+  static constexpr std::size_t kMinView = 64;
 
  private:
+  ByteReader Look(std::uint64_t offset);
   bool Inflate(const std::vector<std::uint8_t>& packed, std::size_t skip, std::uint64_t size,
                MemoryBudget* budget);
   const std::vector<std::uint8_t>* Block(std::uint64_t number);
@@ -59,6 +71,8 @@ class SectionData {
   std::uint64_t size_ = 0;
   std::vector<std::uint8_t> inflated_;
   bool in_memory_ = false;
+  std::vector<std::uint8_t> view_;  // a piece of the section that is read in the clear
+  std::uint64_t view_begin_ = 0;
   std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> blocks_;
 };
 

@@ -58,7 +58,8 @@ std::string WithoutVersion(std::string name) {
   return name;
 }
 
-void Offer(const Elf64_Sym& symbol, const std::vector<std::uint64_t>& addresses, Candidates* best) {
+void Offer(const Elf64_Sym& symbol, const std::vector<std::uint64_t>& addresses, WorkBudget* work,
+           Candidates* best) {
   const Candidate candidate{symbol.st_value, symbol.st_name, RankOf(symbol)};
   const auto first = std::lower_bound(addresses.begin(), addresses.end(), candidate.start);
   if (first == addresses.end()) return;
@@ -68,7 +69,7 @@ void Offer(const Elf64_Sym& symbol, const std::vector<std::uint64_t>& addresses,
     best->below_is_sized[at] = symbol.st_size > 0;
   }
   for (std::size_t i = at; i < addresses.size(); ++i) {
-    if (addresses[i] - candidate.start >= symbol.st_size) break;
+    if (addresses[i] - candidate.start >= symbol.st_size || !work->Step()) break;
     if (Better(candidate, best->covering[i])) best->covering[i] = candidate;
   }
 }
@@ -93,7 +94,8 @@ std::vector<Candidate> Choose(const ElfFile& file, const std::vector<std::uint64
 }  // namespace
 
 void FindSymbols(const ElfFile& file, std::uint32_t section_type,
-                 const std::vector<std::uint64_t>& addresses, std::vector<std::string>* names) {
+                 const std::vector<std::uint64_t>& addresses, WorkBudget* work,
+                 std::vector<std::string>* names) {
   const ElfSection* section = file.FindType(section_type);
   if (section == nullptr || section->link >= file.sections().size()) return;
   const ElfSection& text_section = file.sections()[section->link];
@@ -113,7 +115,7 @@ void FindSymbols(const ElfFile& file, std::uint32_t section_type,
     if (!table.Read(done * sizeof(Elf64_Sym), block.data(), block.size() * sizeof(Elf64_Sym)))
       return;
     for (const Elf64_Sym& symbol : block) {
-      if (IsCodeSymbol(file, symbol)) Offer(symbol, addresses, &best);
+      if (IsCodeSymbol(file, symbol)) Offer(symbol, addresses, work, &best);
     }
   }
   const std::vector<Candidate> chosen = Choose(file, addresses, best);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/pprof/symbolize/elf_file.h"
+#include "src/pprof/symbolize/work_budget.h"
 
 namespace pprof::symbolize {
 
@@ -18,7 +19,8 @@ namespace pprof::symbolize {
 // cover an address the one that starts last wins, then global before local, then
 // the later one. Not async-signal-safe.
 void FindSymbols(const ElfFile& file, std::uint32_t section_type,
-                 const std::vector<std::uint64_t>& addresses, std::vector<std::string>* names);
+                 const std::vector<std::uint64_t>& addresses, WorkBudget* work,
+                 std::vector<std::string>* names);
 
 // Fills the empty ones among `names` for addresses in PLT stubs: "memcpy@plt", from the relocation
 // of the slot that the stub jumps through. Not async-signal-safe. Per architecture.

@@ -1,8 +1,12 @@
-// 3,000 addresses of one file to names, lines and inlined frames, beside a whole llvm-symbolizer
-// process for the same. The file: this program itself, or the one in SYMBOLIZE_BENCH_FILE.
-#include <benchmark/benchmark.h>
+// 3,000 addresses that were never asked for, to names, lines and inlined frames, beside a whole
+// llvm-symbolizer process for the same: in turns, so that a noisy machine is noisy to both. The
+// file: SYMBOLIZE_BENCH_FILE of the environment, else the one given at build time. Prints lines for
+// tools/run_bench: name value unit budget reference.
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <random>
@@ -16,14 +20,13 @@ namespace {
 
 using pprof::symbolize::ByteSource;
 using pprof::symbolize::ElfFile;
+using pprof::symbolize::Symbolizer;
+
+constexpr int kRounds = 15;
 
 std::string File() {
   const char* file = std::getenv("SYMBOLIZE_BENCH_FILE");
-  if (file != nullptr) return file;
-  char* self = realpath("/proc/self/exe", nullptr);
-  const std::string path = self != nullptr ? self : "";
-  std::free(self);
-  return path;
+  return file != nullptr ? file : SYMBOLIZE_BENCH_FILE;
 }
 
 std::vector<std::uint64_t> Addresses() {
@@ -45,34 +48,62 @@ double PeakRss() {
   return 0;
 }
 
-void BM_Symbolizer(benchmark::State& state) {
-  pprof::elf::Module module;
-  module.path = module.open_path = File();
-  const std::vector<std::uint64_t> pcs = Addresses();
-  std::ofstream("/proc/self/clear_refs") << "5";
-  const double before = PeakRss();
-  for (auto _ : state) {
-    pprof::symbolize::Symbolizer symbolizer;
-    benchmark::DoNotOptimize(symbolizer.Symbolize(module, pcs));
-  }
-  state.counters["extra_MB"] = (PeakRss() - before) / (1 << 20);
+template <typename Function>
+double Milliseconds(Function function) {
+  const auto start = std::chrono::steady_clock::now();
+  function();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
-BENCHMARK(BM_Symbolizer)->Unit(benchmark::kMillisecond)->UseRealTime();
 
-void BM_LlvmSymbolizer(benchmark::State& state) {
-  const std::string input = "/tmp/symbolize_bench_pcs." + std::to_string(getpid());
-  std::ofstream out(input);
-  for (const std::uint64_t pc : Addresses()) out << "0x" << std::hex << pc << "\n";
-  out.close();
-  const std::string command =
-      "llvm-symbolizer-14 --inlines --obj=" + File() + " < " + input + " > /dev/null";
-  for (auto _ : state) {
-    if (std::system(command.c_str()) != 0) state.SkipWithError("llvm-symbolizer-14 does not run");
-  }
-  unlink(input.c_str());
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
-BENCHMARK(BM_LlvmSymbolizer)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+bool HasInlinedFrames(const pprof::symbolize::Symbols& symbols) {
+  return std::any_of(symbols.frames.begin(), symbols.frames.end(),
+                     [](const auto& frames) { return frames.size() > 1; });
+}
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main() {
+  const std::vector<std::uint64_t> pcs = Addresses();
+  const std::string input = "/tmp/symbolize_bench." + std::to_string(getpid());
+  std::ofstream out(input);
+  for (const std::uint64_t pc : pcs) out << "0x" << std::hex << pc << "\n";
+  out.close();
+  const std::string command =
+      "llvm-symbolizer-14 --inlines --obj=" + File() + " < " + input + " > /dev/null";
+  pprof::elf::Module module;
+  module.path = module.open_path = File();
+  bool good = true;
+  const auto ours = [&] { good &= HasInlinedFrames(Symbolizer().Symbolize(module, pcs)); };
+  const auto llvm = [&] { good &= std::system(command.c_str()) == 0; };
+
+  std::ofstream("/proc/self/clear_refs") << "5";
+  const double before = PeakRss();
+  ours();  // also brings the file into the page cache
+  const double memory = PeakRss() - before;
+  llvm();
+  std::vector<double> our_times, llvm_times, ratios;
+  for (int i = 0; i < kRounds && good; ++i) {
+    our_times.push_back(Milliseconds(ours));
+    llvm_times.push_back(Milliseconds(llvm));
+    ratios.push_back(our_times.back() / llvm_times.back());
+  }
+  unlink(input.c_str());
+  if (!good) {
+    std::fprintf(stderr, "symbolize_bench: no debug information in %s, or no llvm-symbolizer-14\n",
+                 File().c_str());
+    return 1;
+  }
+  std::printf("symbols_3000_new %.4g ms - llvm-symbolizer:%.4gms\n", Median(our_times),
+              Median(llvm_times));
+  std::printf("symbols_3000_new_beside_llvm %.4g ratio 0.35 llvm-symbolizer\n", Median(ratios));
+  std::printf("symbols_3000_new_worst_of_%d %.4g ratio 0.35 llvm-symbolizer\n", kRounds,
+              *std::max_element(ratios.begin(), ratios.end()));
+  std::printf("symbols_3000_new_memory %.4g MB 64 -\n", memory / (1 << 20));
+  return 0;
+}

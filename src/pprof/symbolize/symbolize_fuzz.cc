@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -11,10 +12,34 @@
 
 #include "src/pprof/symbolize/byte_source.h"
 #include "src/pprof/symbolize/elf_file.h"
+#include "src/pprof/symbolize/function_names.h"
+#include "src/pprof/symbolize/split_dwarf.h"
 #include "src/pprof/symbolize/symbolizer.h"
+#include "src/pprof/symbolize/unit_walk.h"
 
 using pprof::symbolize::ByteSource;
 using pprof::symbolize::ElfFile;
+
+namespace {
+
+// The same bytes as the .dwo file of their own first unit that was split off.
+void ReadAsSplit(const ElfFile& file, const std::vector<std::uint64_t>& pcs) {
+  using namespace pprof::symbolize;
+  WorkBudget work(1 << 20);
+  MemoryBudget budget(8u << 20);
+  DwarfFile skeleton, split;
+  Die unit, split_unit;
+  if (!skeleton.Open(file, nullptr, false, &budget, &work) || !skeleton.Load(0, &unit)) return;
+  const DwoLink link = DwoLinkOf(&skeleton, unit);
+  if (!split.OpenSplit(file, &skeleton, link.id, &budget, &split_unit)) return;
+  FunctionNames names(&split, nullptr, &budget);
+  for (const Chain& chain : WalkUnit(&split, split_unit, pcs, std::vector<bool>(pcs.size()))) {
+    for (const ChainEntry& entry : chain) names.Add(entry.die);
+  }
+  names.Finish();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const int fd = memfd_create("symbolize_fuzz", MFD_CLOEXEC);
@@ -39,6 +64,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (symbols.strings.at(frame.name).size() > 4096) std::abort();
       if (frame.filename >= symbols.strings.size()) std::abort();
     }
+  }
+  if (file != nullptr) {
+    std::sort(pcs.begin(), pcs.end());
+    ReadAsSplit(*file, pcs);
   }
   close(fd);
   return 0;

@@ -1,6 +1,5 @@
-// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on disk
-// through elfutils, never the network; a file whose build id differs from the loaded module's gives
-// no names.
+// Addresses to functions, files, lines and inlined frames. Reads ELF and DWARF of the files on
+// disk, never the network; a file whose build id differs from the loaded module's gives no names.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +31,8 @@ struct Symbols {
 };
 
 struct SymbolizerStats {
-  std::uint64_t modules_unreadable = 0;  // file gone, replaced (build id differs) or broken
+  // File gone, replaced (build id differs) or broken; .dwo file of a unit gone.
+  std::uint64_t modules_unreadable = 0;
   std::uint64_t over_memory_cap =
       0;  // modules whose lines or inlined frames were left out for lack of memory
   std::size_t cache_bytes = 0;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -168,7 +169,11 @@ INSTANTIATE_TEST_SUITE_P(Files, Agreement,
                                          Case{"zlib", "gcc5"}, Case{"zdebug", "gcc4"},
                                          Case{"dwz", "gcc5"}, Case{"multi/first", "gcc4"},
                                          Case{"multi/second", "gcc5"}, Case{"linked", "gcc5"},
-                                         Case{"stripped", "gcc5"}, Case{"crc", "noid"}),
+                                         Case{"stripped", "gcc5"}, Case{"crc", "noid"},
+                                         Case{"split/gcc5/program", "split/gcc5/program"},
+                                         Case{"split/gcc4/program", "split/gcc4/program"},
+                                         Case{"split/clang5/program", "split/clang5/program"},
+                                         Case{"split/beside/program", "gcc5"}),
                          [](const auto& tested) {
                            std::string name = tested.param.file;
                            std::replace(name.begin(), name.end(), '/', '_');
@@ -222,6 +227,51 @@ TEST(Symbolizer, GivesNoNamesFromAFileThatIsNotTheLoadedOne) {
   EXPECT_EQ(symbolizer.stats().modules_unreadable, 3u);
 }
 
+// A file of code and, `count` times, a symbol that covers all of it.
+std::string FileOfOverlappingSymbols(std::size_t count) {
+  const std::string names("\0.text\0.strtab\0.symtab\0everything", 33);
+  constexpr std::size_t kSections = 4, kTextSize = 1 << 16;
+  Elf64_Ehdr header = {};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_shoff = sizeof header;
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  header.e_shnum = kSections;
+  header.e_shstrndx = 2;
+  Elf64_Shdr sections[kSections] = {};
+  const std::size_t names_at = sizeof header + sizeof sections;
+  sections[1] = {1, SHT_NOBITS, SHF_ALLOC | SHF_EXECINSTR, 4096, 0, kTextSize, 0, 0, 1, 0};
+  sections[2] = {7, SHT_STRTAB, 0, 0, names_at, names.size() + 1, 0, 0, 1, 0};
+  sections[3] = {
+      15, SHT_SYMTAB,       0, 0, names_at + names.size() + 1, count * sizeof(Elf64_Sym), 2, 0,
+      1,  sizeof(Elf64_Sym)};
+  const Elf64_Sym symbol = {23, ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), 0, 1, 4096, kTextSize};
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes.append(reinterpret_cast<const char*>(sections), sizeof sections);
+  bytes.append(names.c_str(), names.size() + 1);
+  for (std::size_t i = 0; i < count; ++i)
+    bytes.append(reinterpret_cast<const char*>(&symbol), sizeof symbol);
+  return bytes;
+}
+
+TEST(Symbolizer, StopsWhereAFileAsksForTheSquareOfItsSize) {
+  const std::string path = testing::TempDir() + "symbolizer_test_overlapping";
+  std::vector<std::uint64_t> pcs;
+  for (std::uint64_t i = 0; i < 20000; ++i) pcs.push_back(4096 + i);
+  elf::Module module;
+  module.path = module.open_path = path;
+  std::ofstream(path, std::ios::binary) << FileOfOverlappingSymbols(10);
+  Symbolizer modest;
+  EXPECT_EQ(OutermostName(modest.Symbolize(module, pcs), 19999), "everything");
+  EXPECT_EQ(modest.stats().modules_unreadable, 0u);
+  std::ofstream(path, std::ios::binary) << FileOfOverlappingSymbols(200000);
+  Symbolizer hostile;  // four thousand million steps
+  hostile.Symbolize(module, pcs);
+  EXPECT_EQ(hostile.stats().modules_unreadable, 1u);
+  unlink(path.c_str());
+}
+
 TEST(Symbolizer, SurvivesFilesCutAnywhere) {
   std::ifstream in(Fixture("gcc5"), std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
@@ -246,6 +296,40 @@ TEST(Symbolizer, FallsBackToNamesBeyondTheMemoryCap) {
   EXPECT_NE(OutermostName(symbols, 0).find("HiddenSort"), std::string::npos);
   EXPECT_EQ(symbols.frames[0][0].line, 0u);
   EXPECT_EQ(symbolizer.stats().over_memory_cap, 1u);
+}
+
+// Names and lines, no inlined functions, and it is counted.
+TEST(Symbolizer, GivesWhatTheProgramItselfHasWithoutItsSplitDebugInformation) {
+  for (const char* file : {"split/gone/program", "split/wrong/program"}) {
+    const std::string reference = Fixture("gcc5");
+    const std::vector<std::uint64_t> pcs = RandomCode(reference, 500);
+    const std::vector<Lines> whole = AskLlvm(reference, pcs);
+    Symbolizer symbolizer;
+    const Symbols symbols = symbolizer.Symbolize(ModuleOf(Fixture(file)), pcs);
+    const auto aliases = Aliases(reference);
+    std::size_t named = 0;
+    for (std::size_t i = 0; i < pcs.size(); ++i) {
+      if (symbols.frames[i].empty() || whole[i][1].find("crtstuff.c") == 0) continue;
+      ++named;
+      const Lines ours = LinesOf(symbols, symbols.frames[i]);
+      ASSERT_EQ(ours.size(), 2u);
+      const std::string& name = whole[i][whole[i].size() - 2];  // the outermost
+      EXPECT_TRUE(ours[0] == name || aliases.count({ours[0], name}) > 0) << ours[0] << " " << name;
+      EXPECT_EQ(ours[1], whole[i][1]);
+    }
+    EXPECT_GT(named, 400u);
+    EXPECT_EQ(symbolizer.stats().modules_unreadable, 1u) << file;
+  }
+}
+
+TEST(Symbolizer, FallsBackToNamesWhereSectionsAreCompressedInAnUnknownWay) {
+  const std::uint64_t pc = AddressOf(Fixture("gcc5"), "HiddenSort");
+  Symbolizer symbolizer;
+  const Symbols symbols = symbolizer.Symbolize(ModuleOf(Fixture("zstd")), {pc});
+  ASSERT_EQ(symbols.frames[0].size(), 1u);
+  EXPECT_NE(OutermostName(symbols, 0).find("HiddenSort"), std::string::npos);
+  EXPECT_EQ(symbols.frames[0][0].line, 0u);
+  EXPECT_EQ(symbolizer.stats().modules_unreadable, 1u);
 }
 
 TEST(Symbolizer, NamesPltStubs) {

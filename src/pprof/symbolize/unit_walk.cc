@@ -1,14 +1,14 @@
 #include "src/pprof/symbolize/unit_walk.h"
 
-#include <dwarf.h>
-
 #include <algorithm>
+
+#include "src/pprof/symbolize/dwarf_constants.h"
 
 namespace pprof::symbolize {
 namespace {
 
-constexpr unsigned kMaxDepth = 200;     // of DIEs: what compilers write stays far below
 constexpr std::size_t kMaxChain = 256;  // inlined functions at one address
+constexpr unsigned kNever = ~0u;
 
 bool IsFunction(int tag) { return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine; }
 
@@ -31,70 +31,97 @@ bool HoldsFunctions(int tag) {
 
 class Walker {
  public:
-  Walker(const std::vector<std::uint64_t>& addresses, WorkBudget* work)
-      : addresses_(addresses), work_(work), chains_(addresses.size()) {}
+  Walker(DwarfFile* file, const std::vector<std::uint64_t>& addresses)
+      : file_(file), addresses_(addresses), chains_(addresses.size()) {}
 
   // everything: also into types and functions elsewhere; GCC puts the bodies of some lambdas there.
-  void Run(Dwarf_Die* unit, bool everything) {
+  void Run(const Die& unit, bool everything) {
     everything_ = everything;
+    depth_ = 1;
+    skip_below_ = kNever;
     for (Chain& chain : chains_) chain.clear();
-    Children(unit, 1);
+    ByteReader reader = file_->BytesAt(unit.attributes);
+    if (!unit.abbreviation->has_children || !file_->SkipAttributes(unit, &reader)) return;
+    while (depth_ > 0 && file_->work()->Step() && Visit(&reader)) {
+    }
   }
-  bool complete() const {
-    return std::none_of(chains_.begin(), chains_.end(), [](const Chain& c) { return c.empty(); });
+  bool Misses(const std::vector<bool>& padding) const {
+    for (std::size_t i = 0; i < chains_.size(); ++i) {
+      if (chains_[i].empty() && !padding[i]) return true;
+    }
+    return false;
   }
   std::vector<Chain> TakeChains() { return std::move(chains_); }
 
  private:
-  void Children(Dwarf_Die* parent, unsigned depth) {
-    Dwarf_Die die = {};
-    if (depth > kMaxDepth || dwarf_child(parent, &die) != 0) return;
-    do {
-      if (!work_->Step()) return;
-      const int tag = dwarf_tag(&die);
-      bool enter = HoldsFunctions(tag);
-      if (IsFunction(tag)) enter = Enter(&die, tag, depth);
-      if (enter || (everything_ && dwarf_haschildren(&die) > 0)) Children(&die, depth + 1);
-    } while (dwarf_siblingof(&die, &die) == 0);
+  // One DIE; false: damaged.
+  bool Visit(ByteReader* reader) {
+    Die die;
+    if (!file_->ReadDie(reader, &die)) return false;
+    if (die.abbreviation == nullptr) {
+      if (--depth_ <= skip_below_) skip_below_ = kNever;
+      return true;
+    }
+    const Abbreviation& abbreviation = *die.abbreviation;
+    bool enter = false;
+    if (skip_below_ == kNever) {
+      enter = everything_ || HoldsFunctions(abbreviation.tag);
+      if (IsFunction(abbreviation.tag) && abbreviation.has_code) enter |= Enter(die);
+    }
+    if (!abbreviation.has_children) return file_->SkipAttributes(die, reader);
+    if (!enter && abbreviation.has_sibling && JumpToSibling(die, reader)) return true;
+    if (!enter && skip_below_ == kNever) skip_below_ = depth_;
+    ++depth_;
+    return file_->SkipAttributes(die, reader);
+  }
+
+  bool JumpToSibling(const Die& die, ByteReader* reader) const {
+    DieRef sibling;
+    if (!file_->RefOf(file_->Attribute(die, DW_AT_sibling), &sibling)) return false;
+    const std::uint64_t here = file_->OffsetOf(die);
+    if (sibling.offset <= here) return false;  // would go round in circles
+    *reader = file_->BytesAt(die.offset + (sibling.offset - here));
+    return true;
   }
 
   // Adds the function to the chains of the addresses that it covers; false if there are none.
-  bool Enter(Dwarf_Die* die, int tag, unsigned depth) {
+  bool Enter(const Die& die) {
     bool hit = false;
-    Dwarf_Addr base = 0, start = 0, limit = 0;
-    for (std::ptrdiff_t at = 0; (at = dwarf_ranges(die, at, &base, &start, &limit)) > 0;) {
-      if (!work_->Step()) return false;
-      if (start >= limit) continue;
+    RangeCursor cursor = file_->StartRanges(file_->ExtentOf(die));
+    for (std::uint64_t start = 0, limit = 0; file_->NextRange(&cursor, &start, &limit);) {
       const auto first = std::lower_bound(addresses_.begin(), addresses_.end(), start);
       for (auto i = static_cast<std::size_t>(first - addresses_.begin());
            i < addresses_.size() && addresses_[i] < limit; ++i) {
         hit = true;
-        if (!work_->Step()) return false;
-        Add(&chains_[i], *die, tag, depth);
+        if (!file_->work()->Step()) return false;
+        Add(&chains_[i], die);
       }
     }
     return hit;
   }
 
-  static void Add(Chain* chain, const Dwarf_Die& die, int tag, unsigned depth) {
-    if (tag == DW_TAG_subprogram) chain->clear();
-    while (!chain->empty() && chain->back().depth >= depth) chain->pop_back();
-    if (chain->size() < kMaxChain) chain->push_back({die, depth});
+  void Add(Chain* chain, const Die& die) const {
+    if (die.abbreviation->tag == DW_TAG_subprogram) chain->clear();
+    while (!chain->empty() && chain->back().depth >= depth_) chain->pop_back();
+    if (chain->size() < kMaxChain) chain->push_back({die, depth_});
   }
 
+  DwarfFile* file_;
   const std::vector<std::uint64_t>& addresses_;
-  WorkBudget* work_;
   std::vector<Chain> chains_;
+  unsigned depth_ = 1;
+  unsigned skip_below_ = kNever;  // children of the DIE at this depth are passed over
   bool everything_ = false;
 };
 
 }  // namespace
 
-std::vector<Chain> WalkUnit(Dwarf_Die* unit, const std::vector<std::uint64_t>& addresses,
-                            WorkBudget* work) {
-  Walker walker(addresses, work);
+std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
+                            const std::vector<std::uint64_t>& addresses,
+                            const std::vector<bool>& padding) {
+  Walker walker(file, addresses);
   walker.Run(unit, false);
-  if (!walker.complete()) walker.Run(unit, true);
+  if (walker.Misses(padding)) walker.Run(unit, true);
   return walker.TakeChains();
 }
 

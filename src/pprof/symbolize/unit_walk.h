@@ -3,40 +3,27 @@
 // DWARF 5 sections 3.3.1 and 3.3.8.
 #pragma once
 
-#include <elfutils/libdw.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "src/pprof/symbolize/dwarf_file.h"
+
 namespace pprof::symbolize {
 
-// Steps (DIEs and ranges looked at) that may still be taken for a module: hostile DWARF can ask for
-// the square of its size.
-class WorkBudget {
- public:
-  explicit WorkBudget(std::uint64_t steps) : left_(steps) {}
-  bool Step() {
-    if (left_ == 0) return false;
-    --left_;
-    return true;
-  }
-  bool exhausted() const { return left_ == 0; }
-
- private:
-  std::uint64_t left_;
-};
-
 struct ChainEntry {
-  Dwarf_Die die = {};  // subprogram or inlined_subroutine; valid while the unit is loaded
+  Die die;  // subprogram or inlined_subroutine; valid while the unit is loaded
   unsigned depth = 0;
 };
 
 // Outermost first. Empty: no function of this unit covers the address.
 using Chain = std::vector<ChainEntry>;
 
-// One chain for each of the sorted addresses. Not async-signal-safe. One thread at a time.
-std::vector<Chain> WalkUnit(Dwarf_Die* unit, const std::vector<std::uint64_t>& addresses,
-                            WorkBudget* work);
+// One chain for each of the sorted addresses, from the loaded unit of `file` whose own DIE is
+// `unit`. `padding`: which of them are known to lie in no function; only where others find none is
+// the whole unit searched. Not async-signal-safe. One thread at a time.
+std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
+                            const std::vector<std::uint64_t>& addresses,
+                            const std::vector<bool>& padding);
 
 }  // namespace pprof::symbolize

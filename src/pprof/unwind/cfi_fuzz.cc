@@ -27,6 +27,10 @@ void CheckTable(const CfiTable& table, std::uint64_t base, std::uint64_t limit, 
     Check(i == 0 || table.rows[i - 1].pc < table.rows[i].pc);
     Check(i == 0 || table.rows[i - 1].rule != table.rows[i].rule);
   }
+  Check(table.base_rows.size() <= input + 2);
+  for (std::size_t i = 1; i < table.base_rows.size(); ++i) {
+    Check(table.base_rows[i - 1].pc < table.base_rows[i].pc);
+  }
   Check(std::is_sorted(table.pages.begin(), table.pages.end()));
   Check(table.pages.size() >= 2 && table.pages.back() == table.rows.size());
 }
@@ -40,7 +44,9 @@ void WalkWith(const CfiTable& table, std::uint64_t start, std::uint64_t limit, s
                                                table.rows.data(),
                                                table.pages.data(),
                                                static_cast<std::uint32_t>(table.rows.size()),
-                                               static_cast<std::uint32_t>(table.pages.size() - 1)};
+                                               static_cast<std::uint32_t>(table.pages.size() - 1),
+                                               table.base_rows.data(),
+                                               static_cast<std::uint32_t>(table.base_rows.size())};
   const pprof::handler::UnwindTable all = {&module, 1};
   pprof::handler::g_unwind_table.store(&all);
   std::uintptr_t stack[256];

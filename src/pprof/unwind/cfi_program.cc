@@ -64,6 +64,29 @@ bool IsPltExpression(elf::ByteReader expression, std::int64_t* threshold) {
   return true;
 }
 
+// The rest of an expression: "plus_uconst 8".
+bool IsPlus8(elf::ByteReader expression) {
+  return expression.U8() == kOpPlusUconst && expression.Uleb() == 8 && expression.ok() &&
+         expression.empty();
+}
+
+// OpenSSL's multiplications: "breg<stack pointer> offset, breg<index> 0, lit8, mul, plus, deref,
+// plus_uconst 8". Sets the index register and the offset only if it is one.
+bool IsIndexExpression(elf::ByteReader expression, std::uint32_t* index, std::int64_t* offset) {
+  static constexpr std::uint8_t kMiddle[] = {kOpLit0 + 8, 0x1e, 0x22, kOpDeref};
+  if (expression.U8() != kOpBreg0 + StackPointerRegister()) return false;
+  const std::int64_t from_stack_pointer = expression.Sleb();
+  const std::uint8_t base = expression.U8();
+  if (base < kOpBreg0 || base > kOpBreg31 || expression.Sleb() != 0) return false;
+  for (const std::uint8_t byte : kMiddle) {
+    if (expression.U8() != byte) return false;
+  }
+  if (!IsPlus8(expression)) return false;
+  *index = base - kOpBreg0;
+  *offset = from_stack_pointer;
+  return true;
+}
+
 }  // namespace
 
 bool CfiProgram::Execute(elf::ByteReader& program) {
@@ -195,6 +218,9 @@ void CfiProgram::SetSaved(std::uint64_t reg, std::int64_t offset) {
   if (reg == FramePointerRegister()) {
     state_.fp = FpRule::kAtCfa;
     state_.fp_offset = offset;
+  } else if (reg == BaseRegister()) {
+    state_.base = FpRule::kAtCfa;
+    state_.base_offset = offset;
   } else if (reg == cie_.return_address_register) {
     state_.ra = RaRule::kAtCfa;
     state_.ra_offset = offset;
@@ -203,22 +229,28 @@ void CfiProgram::SetSaved(std::uint64_t reg, std::int64_t offset) {
 
 void CfiProgram::SetUnsupported(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kUnsupported;
+  if (reg == BaseRegister()) state_.base = FpRule::kUnsupported;
   if (reg == cie_.return_address_register) state_.ra = RaRule::kUnsupported;
 }
 
 void CfiProgram::SetUndefined(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kSame;  // nobody needs it any more
+  if (reg == BaseRegister()) state_.base = FpRule::kUnsupported;
   if (reg == cie_.return_address_register) state_.ra = RaRule::kUndefined;
 }
 
 void CfiProgram::SetSame(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kSame;
+  if (reg == BaseRegister()) state_.base = FpRule::kSame;
 }
 
 void CfiProgram::Restore(std::uint64_t reg) {
   if (reg == FramePointerRegister()) {
     state_.fp = cie_.initial.fp;
     state_.fp_offset = cie_.initial.fp_offset;
+  } else if (reg == BaseRegister()) {
+    state_.base = cie_.initial.base;
+    state_.base_offset = cie_.initial.base_offset;
   } else if (reg == cie_.return_address_register) {
     state_.ra = cie_.initial.ra;
     state_.ra_offset = cie_.initial.ra_offset;
@@ -231,17 +263,20 @@ void CfiProgram::SetCfaExpression(elf::ByteReader expression) {
     state_.cfa = CfaSource::kPlt;
     return;
   }
+  if (IsIndexExpression(expression, &state_.cfa_register, &state_.cfa_offset)) {
+    state_.cfa = CfaSource::kIndexDeref8;
+    return;
+  }
   const std::uint8_t base = expression.U8();
   const std::int64_t offset = expression.Sleb();
   if (base < kOpBreg0 || base > kOpBreg31 || expression.U8() != kOpDeref || !expression.ok())
     return;
   state_.cfa_register = base - kOpBreg0;
   state_.cfa_offset = offset;
-  if (expression.empty()) {  // *(register + offset)
+  if (expression.empty()) {
     state_.cfa = CfaSource::kRegisterDeref;
-  } else if (expression.U8() == kOpPlusUconst && expression.Uleb() == 8 && expression.ok() &&
-             expression.empty() && state_.cfa_register == StackPointerRegister()) {
-    state_.cfa = CfaSource::kStackDeref;  // *(stack pointer + offset) + 8
+  } else if (IsPlus8(expression)) {
+    state_.cfa = CfaSource::kRegisterDeref8;
   }
 }
 

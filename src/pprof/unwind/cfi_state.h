@@ -7,7 +7,14 @@
 namespace pprof::unwind {
 
 // Where the CFA comes from.
-enum class CfaSource : std::uint8_t { kRegister, kRegisterDeref, kStackDeref, kPlt, kUnsupported };
+enum class CfaSource : std::uint8_t {
+  kRegister,        // register + offset
+  kRegisterDeref,   // *(register + offset)
+  kRegisterDeref8,  // *(register + offset) + 8
+  kIndexDeref8,     // *(stack pointer + 8 * register + offset) + 8
+  kPlt,
+  kUnsupported
+};
 // Where the caller's frame pointer is.
 enum class FpRule : std::uint8_t { kSame, kAtCfa, kAtFrame, kUnsupported };
 // Where the return address is.
@@ -18,7 +25,9 @@ struct CfiState {
   std::uint32_t cfa_register = 0;  // DWARF number
   std::int64_t cfa_offset = 0;     // kPlt: the threshold
   FpRule fp = FpRule::kSame;
-  std::int64_t fp_offset = 0;  // from the CFA
+  std::int64_t fp_offset = 0;   // from the CFA
+  FpRule base = FpRule::kSame;  // the caller's base register, likewise
+  std::int64_t base_offset = 0;
   RaRule ra = RaRule::kUnsupported;
   std::int64_t ra_offset = 0;  // from the CFA
 };
@@ -26,10 +35,16 @@ struct CfiState {
 // DWARF register numbers of this machine.
 std::uint32_t FramePointerRegister() noexcept;
 std::uint32_t StackPointerRegister() noexcept;
+// The register that assembly has its CFA in while it calls other functions, which save it.
+std::uint32_t BaseRegister() noexcept;
 
 // The rule of a handler::UnwindRow; rules that cannot be packed or evaluated become the
 // architecture's "bad" rule.
 std::uint32_t PackState(const CfiState& state, bool signal_frame) noexcept;
 std::uint32_t EndRule() noexcept;  // no code
+// True: this rule needs the base register.
+bool NeedsBase(std::uint32_t rule) noexcept;
+// The rule of a row of handler::UnwindModule::base_rows.
+std::uint32_t PackBase(const CfiState& state, bool signal_frame) noexcept;
 
 }  // namespace pprof::unwind

@@ -71,19 +71,31 @@ class Builder {
     if (!std::is_sorted(fdes_.begin(), fdes_.end(), by_start)) {
       std::stable_sort(fdes_.begin(), fdes_.end(), by_start);
     }
-    for (std::size_t i = 0; i < fdes_.size(); ++i) {
-      // Where two overlap, the one that begins later holds, as in the search of the C++ runtime; of
-      // two that begin together, the last of the section.
-      const bool last = i + 1 == fdes_.size();
-      Compile(fdes_[i], last ? fdes_[i].end : std::min(fdes_[i].end, fdes_[i + 1].start));
-    }
-    rows_.shrink_to_fit();
+    CompileAll(PackState);
     table.rows = std::move(rows_);
+    const auto needs_base = [](const UnwindRow& row) { return NeedsBase(row.rule); };
+    if (std::any_of(table.rows.begin(), table.rows.end(), needs_base)) {
+      rows_ = {};
+      CompileAll(PackBase);
+      table.base_rows = std::move(rows_);
+    }
     IndexPages(table);
     return table;
   }
 
  private:
+  using Pack = std::uint32_t (*)(const CfiState& state, bool signal_frame);
+
+  void CompileAll(Pack pack) {
+    for (std::size_t i = 0; i < fdes_.size(); ++i) {
+      // Where two overlap, the one that begins later holds, as in the search of the C++ runtime; of
+      // two that begin together, the last of the section.
+      const bool last = i + 1 == fdes_.size();
+      Compile(fdes_[i], last ? fdes_[i].end : std::min(fdes_[i].end, fdes_[i + 1].start), pack);
+    }
+    rows_.shrink_to_fit();
+  }
+
   std::uint64_t AddressOf(const ByteReader& reader) const {
     return section_.address + OffsetOf(reader);
   }
@@ -189,7 +201,7 @@ class Builder {
   }
 
   // Rows for [fde.start, end), then END.
-  void Compile(const Fde& fde, std::uint32_t end) {
+  void Compile(const Fde& fde, std::uint32_t end, Pack pack) {
     if (fde.start >= end) return;
     const Cie& cie = cies_[fde.cie];
     const std::uint8_t* const bytes = section_.bytes + fde.program;
@@ -200,10 +212,16 @@ class Builder {
                     [&](std::uint64_t at, const CfiState& state) {
                       if (at < last || at >= end) return;  // a broken program leaves its function
                       last = at;
-                      Emit(static_cast<std::uint32_t>(at), PackState(state, cie.signal_frame));
+                      Emit(static_cast<std::uint32_t>(at), pack(state, cie.signal_frame));
                     });
-    if (!fine) Emit(static_cast<std::uint32_t>(last), PackState(CfiState(), false));
+    if (!fine) Emit(static_cast<std::uint32_t>(last), pack(Broken(), false));
     Emit(end, EndRule());
+  }
+
+  static CfiState Broken() {
+    CfiState state;
+    state.base = FpRule::kUnsupported;
+    return state;
   }
 
   // In ascending order of pc; of two rows at one pc the later one holds; a row that repeats the one

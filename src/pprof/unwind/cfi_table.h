@@ -22,8 +22,9 @@ struct EhFrame {
 
 struct CfiTable {
   std::vector<handler::UnwindRow> rows;
-  std::vector<std::uint32_t> pages;  // as UnwindModule::pages
-  bool complete = false;             // false: the section is broken; what was read before holds
+  std::vector<std::uint32_t> pages;           // as UnwindModule::pages
+  std::vector<handler::UnwindRow> base_rows;  // as UnwindModule::base_rows
+  bool complete = false;  // false: the section is broken; what was read before holds
 };
 
 // Rows for the code in [start, limit), relative to `base`. REQUIRES: base <= start <= limit < base

@@ -42,8 +42,13 @@ std::string RuleText(std::uint32_t rule) {
       return "fp+" + std::to_string(offset) + saved;
     case handler::kFpDeref:
       return "*(fp" + std::to_string(offset) + ")" + saved;
-    case handler::kSpDeref:
+    case handler::kSpDeref8:
       return "*(sp+" + std::to_string(offset) + ")+8" + saved;
+    case handler::kFpDeref8:
+      return "*(fp" + std::to_string(offset) + ")+8" + saved;
+    case handler::kIndexDeref8:
+      return "*(sp+8*r" + std::to_string(handler::RegisterOf(rule)) + "+" + std::to_string(offset) +
+             ")+8";
     default:
       return "r" + std::to_string(handler::RegisterOf(rule)) + "+" + std::to_string(offset);
   }
@@ -127,6 +132,14 @@ TEST(CfiTable, KnowsGccsRealignedFrames) {
                     0x44, 0x0f, 3, 0x76, 0x78, 0x06,    // cfa = *(rbp - 8)
                     0x44, 0x0f, 3, 0x76, 0x58, 0x06}),  // cfa = *(rbp - 40)
             "0:r10+0, 5:r10+0, 9:*(fp-8) fp=*fp, d:*(fp-40) fp=*fp, 100:end");
+}
+
+TEST(CfiTable, KnowsOpensslsMultiplications) {
+  EXPECT_EQ(RowsOf({0x0f, 5,    0x76, 0x58, 0x06, 0x23, 8,  // rbp - 40
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 0, 0x38, 0x1e, 0x22, 0x06, 0x23, 8,  // r9
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 1, 0x38, 0x1e, 0x22, 0x06, 0x23, 8,
+                    0x41, 0x0f, 10,   0x77, 8,    0x79, 0, 0x38, 0x1e, 0x22, 0x06, 0x23, 9}),
+            "0:*(fp-40)+8, 1:*(sp+8*r9+8)+8, 2:bad, 100:end");
 }
 
 TEST(CfiTable, KnowsLinkersPltStubs) {
@@ -336,8 +349,38 @@ TEST(CfiTable, RegisterRowsKeepTheirShortFramePointerField) {
   builder.Terminator();
   const CfiTable table = Build(builder.section());
   ASSERT_EQ(table.rows.size(), 3u);
-  EXPECT_EQ(table.rows[0].rule, PackRegisterRule(13, 0, -2));
+  EXPECT_EQ(table.rows[0].rule, PackRegisterRule(handler::kRegister, 13, 0, -2));
   EXPECT_EQ(table.rows[1].rule, PackSpecial(handler::kBad)) << "2,680 bytes do not fit";
+}
+
+// As the loader's resolver of lazily bound functions, and a function that it calls.
+TEST(CfiTable, SaysWhereTheBaseRegisterIsSavedIfCodeNeedsIt) {
+  EhFrameBuilder builder;
+  const std::size_t cie = builder.Cie();
+  builder.Fde(cie, kBase, 0x100, {0x44, 0x0e, 56, 0x83, 7, 0x4c, 0x0d, 3, 0x60, 0xc3, 0x0c, 7, 8});
+  builder.Fde(cie, kBase + 0x100, 0x100, {0x41, 0x0e, 16, 0x83, 2, 0x48, 0x16, 3, 2, 0x76, 0});
+  builder.Terminator();
+  const CfiTable table = Build(builder.section());
+  EXPECT_EQ(Rows(table), "0:sp+8, 4:sp+56, 10:r3+56, 30:sp+8, 101:sp+16, 200:end");
+  const auto saved = [](std::int32_t slot) { return PackRule(handler::kSp, 0, slot); };
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> expected = {
+      {0, saved(kFpSame)},
+      {4, saved(-7)},
+      {0x30, saved(kFpSame)},
+      {0x101, saved(-2)},
+      {0x109, PackSpecial(handler::kEnd)}};
+  ASSERT_EQ(table.base_rows.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(table.base_rows[i].pc, expected[i].first);
+    EXPECT_EQ(table.base_rows[i].rule, expected[i].second) << i;
+  }
+}
+
+TEST(CfiTable, HasNoRowsOfTheBaseRegisterOtherwise) {
+  EhFrameBuilder builder;
+  builder.Fde(builder.Cie(), kBase, 0x100, {0x44, 0x0e, 56, 0x83, 7, 0x4c, 0x0d, 6});
+  builder.Terminator();
+  EXPECT_TRUE(Build(builder.section()).base_rows.empty());
 }
 
 TEST(EhFrameHeader, SaysWhereTheSectionIs) {

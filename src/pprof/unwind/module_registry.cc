@@ -35,7 +35,8 @@ struct Instance {
 
 // A published table owns what it points to.
 struct TableBlock {
-  handler::UnwindTable table;
+  handler::UnwindTable table{};
+  handler::RuleCache cache{};
   std::vector<handler::UnwindModule> modules;
   std::vector<std::shared_ptr<const Instance>> instances;
 };
@@ -124,7 +125,7 @@ bool SameObject(const Module& a, const Module& b) {
 }
 
 std::size_t TableBytes(const CfiTable& table) {
-  return table.rows.capacity() * sizeof(handler::UnwindRow) +
+  return (table.rows.capacity() + table.base_rows.capacity()) * sizeof(handler::UnwindRow) +
          table.pages.capacity() * sizeof(std::uint32_t);
 }
 
@@ -135,12 +136,14 @@ std::unique_ptr<TableBlock> MakeBlock(
   for (const auto& instance : instances) {
     const CfiTable& table = instance->table;
     if (table.rows.empty()) continue;
-    block->modules.push_back({instance->module->start, instance->module->limit, instance->base,
-                              table.rows.data(), table.pages.data(),
-                              static_cast<std::uint32_t>(table.rows.size()),
-                              static_cast<std::uint32_t>(table.pages.size() - 1)});
+    block->modules.push_back(
+        {instance->module->start, instance->module->limit, instance->base, table.rows.data(),
+         table.pages.data(), static_cast<std::uint32_t>(table.rows.size()),
+         static_cast<std::uint32_t>(table.pages.size() - 1), table.base_rows.data(),
+         static_cast<std::uint32_t>(table.base_rows.size())});
   }
-  block->table = {block->modules.data(), static_cast<std::uint32_t>(block->modules.size())};
+  block->table = {block->modules.data(), static_cast<std::uint32_t>(block->modules.size()),
+                  &block->cache};
   return block;
 }
 

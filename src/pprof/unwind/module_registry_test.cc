@@ -99,6 +99,33 @@ TEST(ModuleRegistry, HasRowsForEveryModuleOfThisProgram) {
   }
 }
 
+TEST(ModuleRegistry, EveryTableHasAnEmptyCacheOfItsOwn) {
+  ModuleRegistry& registry = NewRegistry();
+  ASSERT_TRUE(registry.Refresh());
+  const handler::UnwindTable* const first = handler::g_unwind_table.load();
+  ASSERT_NE(first->cache, nullptr);
+  first->cache->Remember({0, 0x123, 7});
+  void* const library = OpenLibrary();
+  ASSERT_NE(library, nullptr) << dlerror();
+  ASSERT_TRUE(registry.Refresh());
+  const handler::UnwindTable* const second = handler::g_unwind_table.load();
+  ASSERT_NE(second->cache, nullptr);
+  EXPECT_NE(second->cache, first->cache) << "an index may name another module now";
+  handler::CachedRule found;
+  EXPECT_TRUE(first->cache->Find(0x123, &found));
+  EXPECT_FALSE(second->cache->Find(0x123, &found));
+  dlclose(library);
+}
+
+TEST(ModuleRegistry, BasesAreWholePages) {  // RuleCache relies on it to be of use
+  ModuleRegistry& registry = NewRegistry();
+  ASSERT_TRUE(registry.Refresh());
+  const handler::UnwindTable* const table = handler::g_unwind_table.load();
+  for (std::uint32_t i = 0; i < table->module_count; ++i) {
+    EXPECT_EQ(table->modules[i].base % 4096, 0u);
+  }
+}
+
 TEST(ModuleRegistry, DoesNothingWhileNothingIsLoaded) {
   ModuleRegistry& registry = NewRegistry();
   ASSERT_TRUE(registry.Refresh());

@@ -1,9 +1,10 @@
-// Walks real stacks: code of several compilers and options, one instruction at a time, and the
-// special places where a signal can strike.
+// Walks real stacks at the special places where a signal can strike. Ordinary code, one instruction
+// at a time: stack_step_test.cc.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -20,7 +21,7 @@
 
 #include "src/pprof/handler/walk.h"
 #include "src/pprof/unwind/module_registry.h"
-#include "src/pprof/unwind/single_step.h"
+#include "src/pprof/unwind/shapes.h"
 
 namespace pprof::unwind {
 namespace {
@@ -29,129 +30,6 @@ using handler::StackBounds;
 using handler::WalkEnd;
 using handler::WalkResult;
 using Frames = std::vector<std::uint64_t>;
-
-ModuleRegistry& Registry() {
-  static ModuleRegistry& registry = *new ModuleRegistry();
-  return registry;
-}
-
-StackBounds OwnStack() {
-  pthread_attr_t attributes;
-  void* low = nullptr;
-  std::size_t size = 0;
-  pthread_getattr_np(pthread_self(), &attributes);
-  pthread_attr_getstack(&attributes, &low, &size);
-  pthread_attr_destroy(&attributes);
-  const auto start = reinterpret_cast<std::uintptr_t>(low);
-  return {start, start + size};
-}
-
-std::string Describe(std::uint64_t pc) {
-  Dl_info info = {};
-  char text[512];
-  if (dladdr(reinterpret_cast<void*>(pc), &info) == 0) return "?";
-  std::snprintf(
-      text, sizeof text, "%s+0x%llx %s", info.dli_fname,
-      static_cast<unsigned long long>(pc - reinterpret_cast<std::uint64_t>(info.dli_fbase)),
-      info.dli_sname == nullptr ? "" : info.dli_sname);
-  return text;
-}
-
-// The code of the loaded library whose path holds `name`.
-CodeSpan CodeOf(const std::string& name) {
-  for (const auto& module : Registry().Current()->modules) {
-    if (module->path.find(name) != std::string::npos) return {module->start, module->limit};
-  }
-  ADD_FAILURE() << name << " is not loaded";
-  return {0, 0};
-}
-
-struct Library {
-  explicit Library(const std::string& path, int flags = RTLD_NOW)
-      : handle(dlopen(path.c_str(), flags | RTLD_LOCAL)) {
-    if (handle == nullptr) ADD_FAILURE() << dlerror();
-  }
-  ~Library() { dlclose(handle); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  template <class Function>
-  Function Find(const char* name) const {
-    return reinterpret_cast<Function>(dlsym(handle, name));
-  }
-  void* handle;
-};
-
-std::vector<std::string> ShapeLibraries() {
-  std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(SHAPES_DIR)) {
-    if (entry.path().extension() == ".so") paths.push_back(entry.path().string());
-  }
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
-
-void Report(const std::string& name, const StepResult& result) {
-  std::printf("%-24s %7llu stops, %u deep, %llu not equal; apart %llu stops, %llu not equal\n",
-              name.c_str(), static_cast<unsigned long long>(result.steps), result.deepest,
-              static_cast<unsigned long long>(result.mismatches),
-              static_cast<unsigned long long>(result.apart_steps),
-              static_cast<unsigned long long>(result.apart_mismatches));
-  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(result.mismatches, 32); ++i) {
-    const StepMismatch& stop = result.first[i];
-    std::printf("    %s: %u of %u frames, end %d\n", Describe(stop.pc).c_str(), stop.frames,
-                stop.depth, static_cast<int>(stop.end));
-  }
-}
-
-void Add(const StepResult& result, StepResult* total) {
-  total->steps += result.steps;
-  total->mismatches += result.mismatches;
-  total->apart_steps += result.apart_steps;
-  total->apart_mismatches += result.apart_mismatches;
-}
-
-// The exception runtime is counted apart: before it lands in a handler it overwrites the saved
-// registers of its own frame with the handler's, and its call-frame information does not say so.
-TEST(StackWalk, EqualsTheTruthAtEveryInstruction) {
-  const StackBounds stack = OwnStack();
-  StepResult total;
-  for (const std::string& path : ShapeLibraries()) {
-    const Library library(path);
-    Registry().Refresh();
-    const auto run = library.Find<long (*)()>("RunShapes");
-    ASSERT_NE(run, nullptr);
-    run();  // binds what the C++ library itself calls for the first time
-    const StepResult result = StepThrough(run, stack, {CodeOf("/libgcc_s.so")});
-    Report(std::filesystem::path(path).stem().string(), result);
-    EXPECT_GT(result.steps, 10'000u);
-    EXPECT_GT(result.deepest, 20u);
-    EXPECT_GT(result.apart_steps, 1'000u);
-    Add(result, &total);
-  }
-  const auto percent = [](std::uint64_t part, std::uint64_t all) {
-    return 100.0 - 100.0 * static_cast<double>(part) / static_cast<double>(all);
-  };
-  std::printf("all: %llu stops, %.4f %% complete and equal to the truth; exceptions: %.2f %%\n",
-              static_cast<unsigned long long>(total.steps), percent(total.mismatches, total.steps),
-              percent(total.apart_mismatches, total.apart_steps));
-  EXPECT_GT(total.steps, 100'000u);
-  EXPECT_LE(total.mismatches * 1000, total.steps);
-  EXPECT_LE(total.apart_mismatches * 20, total.apart_steps);
-}
-
-// Calls through stubs that the loader still has to bind. Its resolver, counted apart, keeps its
-// frame in a register that its callees save where no row says; the stubs before and behind it are
-// right.
-TEST(StackWalk, EqualsTheTruthInStubsThatAreBoundLazily) {
-  const Library library(ShapeLibraries().front(), RTLD_LAZY);
-  Registry().Refresh();
-  const StepResult result = StepThrough(library.Find<long (*)()>("RunShapes"), OwnStack(),
-                                        {CodeOf("/ld-linux"), CodeOf("/libgcc_s.so")});
-  Report("lazily bound", result);
-  EXPECT_GT(result.steps, 10'000u);
-  EXPECT_LE(result.mismatches * 1000, result.steps);
-}
 
 // What the handlers below saw; one signal at a time.
 struct Seen {
@@ -256,9 +134,8 @@ void RunFiber() {
   }
 }
 
-// The C library's entry of a context has no call-frame information that ends the stack, so the walk
-// says that it is not complete; all frames of the fiber are there, and none of the resumer's.
-TEST(StackWalk, WalksFibersToTheirFirstFunction) {
+// The stack ends where the C library enters the context, and has none of the resumer's frames.
+TEST(StackWalk, WalksContextsToTheirEntry) {
   Registry().Refresh();
   std::vector<char> room(1 << 17);
   ASSERT_EQ(getcontext(&g_fiber_context), 0);
@@ -271,12 +148,89 @@ TEST(StackWalk, WalksFibersToTheirFirstFunction) {
     g_seen = {};
     g_seen.stack = OwnStack();  // of the thread, not of the fiber
     swapcontext(&g_main_context, &g_fiber_context);
-    EXPECT_EQ(g_seen.inner_result.end, WalkEnd::kNoRow);
+    EXPECT_EQ(g_seen.inner_result.end, WalkEnd::kComplete);
     ASSERT_GE(g_seen.inner_result.frames, 3u);
     const std::uint64_t first = g_seen.inner[g_seen.inner_result.frames - 2];
     EXPECT_GE(first, reinterpret_cast<std::uint64_t>(&RunFiber));
     EXPECT_LT(first, reinterpret_cast<std::uint64_t>(&RunFiber) + 0x100);
   }
+}
+
+// A stack switched by hand, as coroutine libraries do it, with nothing mapped behind its end.
+std::uint64_t g_thread_sp;
+std::uint64_t g_hand_made_sp;
+
+extern "C" void SwitchByHand(std::uint64_t* from, const std::uint64_t* to);
+asm(".pushsection .text\n"
+    ".type SwitchByHand, @function\n"
+    "SwitchByHand:\n"
+    "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+    "  mov %rsp, (%rdi)\n"
+    "  mov (%rsi), %rsp\n"
+    "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"
+    "  ret\n"
+    ".size SwitchByHand, . - SwitchByHand\n"
+    ".popsection\n");
+
+void RunByHand() {
+  for (;;) {
+    raise(SIGUSR2);
+    SwitchByHand(&g_hand_made_sp, &g_thread_sp);
+  }
+}
+
+// The six registers, then RunByHand as if it had been called by `caller`. Returns the end.
+std::uint64_t* MakeStack(std::uint64_t* end, std::uint64_t frame_pointer, std::uint64_t caller) {
+  std::uint64_t* sp = end;
+  *--sp = caller;
+  *--sp = reinterpret_cast<std::uint64_t>(&RunByHand);
+  *--sp = frame_pointer;
+  for (int i = 0; i < 5; ++i) *--sp = 0;
+  g_hand_made_sp = reinterpret_cast<std::uint64_t>(sp);
+  return end;
+}
+
+std::uint64_t g_hand_made_walks;
+
+// At every instruction, with the bounds of a stack that the code may have left.
+void WalkAtTrap(int, siginfo_t* info, void* argument) {
+  auto& context = *static_cast<ucontext_t*>(argument);
+  std::uint64_t frames[64];
+  const WalkResult result = handler::Walk(context, g_seen.stack, frames, 64);
+  ASSERT_GE(result.frames, 1u);
+  ++g_hand_made_walks;
+  if (info->si_code != TRAP_TRACE) context.uc_mcontext.gregs[REG_EFL] ^= 0x100;  // the breakpoints
+}
+
+TEST(StackWalk, SurvivesStacksMadeByHand) {
+  constexpr std::size_t kBytes = 1 << 16;
+  auto* const memory = static_cast<char*>(
+      mmap(nullptr, kBytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_EQ(mprotect(memory + kBytes, 4096, PROT_NONE), 0);
+  auto* const end = reinterpret_cast<std::uint64_t*>(memory + kBytes);
+  Registry().Refresh();
+  Handle(SIGUSR2, OnInner, 0);
+  Handle(SIGTRAP, WalkAtTrap, SA_NODEFER);
+  const auto address = reinterpret_cast<std::uint64_t>(end);
+  const auto some_code = reinterpret_cast<std::uint64_t>(&MakeStack) + 8;
+  for (const std::uint64_t frame_pointer :
+       {std::uint64_t{0}, address, address - 8, address - 256}) {
+    for (const std::uint64_t caller : {std::uint64_t{0}, some_code, std::uint64_t{0x1234}}) {
+      MakeStack(end, frame_pointer, caller);
+      g_seen = {};
+      g_seen.stack = OwnStack();
+      g_hand_made_walks = 0;
+      asm volatile("int3" ::: "memory");
+      SwitchByHand(&g_thread_sp, &g_hand_made_sp);
+      asm volatile("int3" ::: "memory");
+      EXPECT_GT(g_hand_made_walks, 50u);
+      EXPECT_GE(g_seen.inner_result.frames, 3u);
+      EXPECT_EQ(g_seen.inner_result.end == WalkEnd::kComplete, caller == 0);
+    }
+  }
+  signal(SIGTRAP, SIG_DFL);
+  munmap(memory, kBytes + 4096);
 }
 
 // What a thread and its sampling handler share.

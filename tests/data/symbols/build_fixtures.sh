@@ -15,6 +15,21 @@ $clangxx $flags -gdwarf-4 "$source" -o clang4
 $gxx -std=c++17 -O2 -g -Wl,--build-id=none "$source" -o noid
 objcopy --compress-debug-sections=zlib-gabi gcc5 zlib
 objcopy --compress-debug-sections=zlib-gnu gcc4 zdebug
+objcopy --compress-debug-sections=zstd gcc5 zstd
+# Functions in .dwo files: where the compiler ran, beside the program, gone, of another program.
+split() { # FOLDER COMPILER VERSION
+  mkdir -p "$1" && (cd "$1" && "$2" $flags -gsplit-dwarf "-gdwarf-$3" "$source" -o program)
+}
+split split/gcc5 $gxx 5
+split split/gcc4 $gxx 4
+split split/clang5 $clangxx 5
+split split/built $gxx 5
+mkdir -p split/beside split/gone split/wrong
+mv split/built/program split/built/*.dwo split/beside
+cp split/beside/program split/gone
+cp split/beside/program split/wrong
+dwo=$(cd split/beside && echo *.dwo)
+cp split/gcc4/*.dwo "split/wrong/$dwo"
 cp gcc5 dwz && dwz dwz
 cp gcc4 multi/first && cp gcc5 multi/second && (cd multi && dwz -m shared first second)
 strip -o stripped gcc5

@@ -1,0 +1,131 @@
+// What ProfileSource promises to those who ship profiles: windows without gap or overlap, the
+// libraries' own threads kept out.
+
+#include <gtest/gtest.h>
+#include <pprof/labels.h>
+#include <pprof/profile.h>
+#include <pprof/profile_source.h>
+#include <pprof/stats.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "tests/support/busy.h"
+#include "tests/support/complete_stacks.h"
+#include "tests/support/pprof_reader.h"
+
+namespace pprof {
+namespace {
+
+std::int64_t SamplesOf(const EncodedWindow& window) {
+  std::int64_t sum = 0;
+  for (const EncodedProfile& profile : window.profiles) {
+    sum += static_cast<std::int64_t>(profile.samples);
+  }
+  return sum;
+}
+
+TEST(ProfileSource, WindowsThatFollowEachOtherHoldEverySampleOnce) {
+  std::string whole;
+  // Opened before the windows and stopped after them: what the windows hold beyond it was counted
+  // twice, what they lack beyond the two short edges was dropped.
+  auto reference = StartCpuProfile([&](std::string_view bytes) {
+    whole += bytes;
+    return true;
+  });
+  auto window = CpuProfileSource().Open(100);
+  ASSERT_TRUE(reference.ok() && window.ok());
+  std::int64_t sum = 0;
+  std::int64_t last_time_ns = 0;
+  {
+    const test::BusyThreads busy(3);
+    for (int i = 0; i < 20; ++i) {
+      test::BurnMs(60);
+      auto cut = (*window)->Cut({});
+      ASSERT_TRUE(cut.ok()) << cut.status().message;
+      sum += SamplesOf(*cut);
+      EXPECT_GT(cut->profiles.front().time_ns, last_time_ns);
+      last_time_ns = cut->profiles.front().time_ns;
+    }
+  }
+  auto rest = (*window)->Stop({});
+  ASSERT_TRUE(rest.ok() && reference->Stop().ok());
+  sum += SamplesOf(*rest);
+  std::string error;
+  const auto profile = pprof_reader::Read(whole, &error);
+  ASSERT_TRUE(profile.has_value()) << error;
+  std::int64_t expected = 0;
+  for (const auto& sample : profile->samples) expected += sample.count;
+  EXPECT_GT(expected, 100);
+  EXPECT_LE(sum, expected);
+  EXPECT_GE(sum, expected - 3) << "the edges last microseconds";
+}
+
+TEST(ProfileSource, StoppedWindowSaysSo) {
+  auto window = CpuProfileSource().Open(100);
+  ASSERT_TRUE(window.ok());
+  EXPECT_EQ((*window)->rate(), 100);
+  EXPECT_TRUE((*window)->Stop({}).ok());
+  EXPECT_EQ((*window)->Stop({}).status().code, Status::Code::kStopped);
+  EXPECT_EQ((*window)->Cut({}).status().code, Status::Code::kStopped);
+  EXPECT_EQ(CpuProfileSource().Open(0).status().code, Status::Code::kInvalidArgument);
+}
+
+TEST(ProfileSource, DiscardedWindowEndsSampling) {
+  {
+    auto window = CpuProfileSource().Open(1000);
+    ASSERT_TRUE(window.ok());
+  }
+  // The next one may choose its rate: nothing runs any more.
+  auto window = CpuProfileSource().Open(50);
+  ASSERT_TRUE(window.ok());
+  EXPECT_EQ((*window)->rate(), 50);
+}
+
+TEST(ProfileSource, WindowOfTheParentIsStoppedInAForkChild) {
+  auto window = CpuProfileSource().Open(100);
+  ASSERT_TRUE(window.ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool stopped = (*window)->Cut({}).status().code == Status::Code::kStopped;
+    *window = nullptr;  // discarding it there must not hang either
+    _exit(stopped ? 0 : 1);
+  }
+  int state = 0;
+  ASSERT_EQ(waitpid(child, &state, 0), child);
+  EXPECT_TRUE(WIFEXITED(state) && WEXITSTATUS(state) == 0);
+  EXPECT_TRUE((*window)->Cut({}).ok());
+}
+
+TEST(LibraryThread, IsNotSampledAndItsCpuTimeIsTheLibrarys) {
+  auto window = CpuProfileSource().Open(100);
+  ASSERT_TRUE(window.ok());
+  const Stats before = ReadStats();
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  std::thread thread([] {
+    const LibraryThread own;
+    test::BurnMs(600);
+  });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  thread.join();
+  const Stats after = ReadStats();
+  EXPECT_GE(after.library_cpu_ns - before.library_cpu_ns, 590000000u);
+  auto stopped = (*window)->Stop({});
+  ASSERT_TRUE(stopped.ok());
+  EXPECT_LE(SamplesOf(*stopped), 5) << "600 ms of it would be 60 samples";
+}
+
+[[maybe_unused]] const auto* const g_complete_stacks =
+    testing::AddGlobalTestEnvironment(new test::CompleteStacks);
+
+}  // namespace
+}  // namespace pprof
