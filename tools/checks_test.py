@@ -67,6 +67,13 @@ class IncludeDirections(TempTree):
     def test_public_headers_include_no_other_library(self):
         self.assertTrue(self.violations("include/pprof/a.h", "#include <zlib.h>"))
 
+    def test_pull_routes_see_the_public_profiler_alone(self):
+        self.assertEqual(self.violations("src/pprof_http/a.cc", "#include <httplib.h>\n"
+                                         "#include <pprof/profile_source.h>\n#include <pprof_http/pprof_http.h>"), [])
+        self.assertTrue(self.violations("src/pprof_http/b.cc", '#include "src/pprof/profiler/source.h"'))
+        self.assertTrue(self.violations("src/pprof_http/c.cc", "#include <pyroscope/pyroscope.h>"))
+        self.assertTrue(self.violations("include/pprof_http/d.h", "#include <httplib.h>"))
+
     def test_unknown_folder_is_reported(self):
         self.assertTrue(self.violations("src/pprof/surprise/a.cc", "#include <vector>"))
 

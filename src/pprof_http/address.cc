@@ -1,6 +1,7 @@
 #include "src/pprof_http/address.h"
 
 #include <arpa/inet.h>
+#include <strings.h>
 
 #include <charconv>
 
@@ -32,7 +33,7 @@ std::string FormatAddress(const Address& address) {
 }
 
 bool IsLoopback(std::string_view host) {
-  if (host == "localhost") return true;
+  if (host.size() == 9 && strncasecmp(host.data(), "localhost", 9) == 0) return true;
   const std::string text(host);
   in_addr v4 = {};
   if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;

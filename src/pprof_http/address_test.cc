@@ -21,11 +21,11 @@ TEST(ParseAddress, RefusesWhatIsNotHostAndPort) {
 }
 
 TEST(IsLoopback, KnowsTheNamesOfThisMachineAlone) {
-  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"}) {
+  for (const char* host : {"localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1"}) {
     EXPECT_TRUE(IsLoopback(host)) << host;
   }
-  for (const char* host :
-       {"", "0.0.0.0", "::", "10.0.0.1", "localhost.evil.org", "127.0.0.1.evil.org", "128.0.0.1"}) {
+  for (const char* host : {"", "local", "localhosts", "0.0.0.0", "::", "10.0.0.1",
+                           "localhost.evil.org", "127.0.0.1.evil.org", "128.0.0.1"}) {
     EXPECT_FALSE(IsLoopback(host)) << host;
   }
 }
