@@ -266,6 +266,7 @@ TEST(PushEnd, SigtermShutdown) {
   EXPECT_EQ(server.requests().size(), 2U);
 }
 
+#if !defined(__SANITIZE_THREAD__)  // which does not allow threads after a fork of many
 int GrandchildOfRunningProfiler(const std::string& url, Profiler& inherited) {
   if (inherited.running() || inherited.Stop(30s).code != Status::Code::kStopped ||
       inherited.Flush(30s).code != Status::Code::kStopped ||
@@ -280,7 +281,6 @@ int GrandchildOfRunningProfiler(const std::string& url, Profiler& inherited) {
   return own->Stop(30s).ok() && ReadStats().profiles_accepted == 1 ? 0 : 13;
 }
 
-#if !defined(__SANITIZE_THREAD__)  // which does not allow threads after a fork of many
 TEST(PushEnd, AForkChildIsSilentAndMayStartItsOwn) {
   Child child([](const std::string& url) {
     auto profiler = StartTest(url, LeakedSource(), Patient());
