@@ -65,7 +65,10 @@ std::string PushPath(const std::string& base) {
 
 Result<Endpoint> ParseEndpoint(std::string_view server_address) {
   const std::string address(Trim(server_address));
-  if (address.find('\0') != std::string::npos) return Wrong(address, "holds a NUL byte");
+  // curl lets some of these through in host names.
+  if (Printable(address, address.size() + 3) != address) {
+    return Wrong(address, "holds a control character or is not UTF-8");
+  }
   if (address.find("://") == std::string::npos) {
     return Wrong(address, "has no scheme: write http://host:4040 or https://host");
   }

@@ -52,8 +52,9 @@ TEST(Endpoint, ErrorsNameCauseAndRemedy) {
       {"http://", "is no URL"},
       {"http://host:99999", "is no URL"},
       {"http://ho st", "is no URL"},
-      {"http://host\nX: y", "is no URL"},
-      {"http://host\0.evil"s, "NUL"},
+      {"http://host\nX: y", "control character"},
+      {"http://hos\x8d/", "not UTF-8"},
+      {"http://host\0.evil"s, "control character"},
   };
   for (const auto& test : cases) {
     const auto endpoint = ParseEndpoint(test.address);

@@ -194,7 +194,7 @@ TEST(Push, WhatTheProfilerRefusesStartReturns) {
   auto profiler = StartTest(ConfigFor("http://127.0.0.1:1"), source);
   ASSERT_FALSE(profiler.ok());
   EXPECT_EQ(profiler.status().message, "no timers");
-  EXPECT_EQ(test::CountThreads(), 1);
+  EXPECT_EQ(ClientThreads(), 0);
 }
 
 TEST(Push, SwitchedOffThereIsNothing) {
@@ -213,7 +213,7 @@ TEST(Push, SwitchedOffThereIsNothing) {
     EXPECT_TRUE(profiler->Stop().ok());
   }
   EXPECT_EQ(source.opened(), 0);
-  EXPECT_EQ(test::CountThreads(), 1);
+  EXPECT_EQ(ClientThreads(), 0);
 }
 
 // SigBlk of /proc/self/task/<tid>/status for each of the client's threads.

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "src/pyroscope/process.h"
+#include "tests/support/process.h"
 
 namespace pyroscope::internal {
 
@@ -240,6 +242,17 @@ class StatsSince {
  private:
   const Stats start_ = ReadStats();
 };
+
+// Threads of the push client in this process.
+inline int ClientThreads() {
+  int count = 0;
+  for (const int tid : test::ThreadIds()) {
+    std::string name;
+    std::getline(std::ifstream("/proc/self/task/" + std::to_string(tid) + "/comm"), name);
+    if (name.rfind("pyroscope-", 0) == 0) ++count;
+  }
+  return count;
+}
 
 // An environment of its own.
 inline Environment Variables(std::map<std::string, std::string> variables) {

@@ -53,6 +53,7 @@ class Assembler {
   }
 
  private:
+  using Locations = std::vector<std::uint32_t>;  // of one stack, leaf first
   using Key = std::pair<const elf::Module*, std::uint64_t>;
   struct KeyHash {
     std::size_t operator()(const Key& key) const noexcept {
@@ -68,6 +69,7 @@ class Assembler {
   void CollectAddresses() {
     window_.aggregate.ForEach(
         [&](const sampler::StackView& stack, const sampler::ContextView&, std::uint64_t) {
+          if (!stacks_.emplace(stack.pcs, Locations()).second) return;
           for (std::uint32_t i = 0; i < stack.count; ++i) {
             const std::uint64_t pc = stack.pcs[i];
             const elf::Module* module = FindModule(stack.module_version, pc);
@@ -131,14 +133,23 @@ class Assembler {
                                   const sampler::ContextView& context, std::uint64_t weight) {
       profile::Sample sample;
       sample.count = static_cast<std::int64_t>(weight);
-      for (std::uint32_t i = 0; i < stack.count; ++i) {
-        const std::uint64_t pc = stack.pcs[i];
-        sample.locations.push_back(location_ids_.at({FindModule(stack.module_version, pc), pc}));
-      }
-      if (stack.truncated) sample.locations.push_back(NamedLocation("[truncated]"));
+      sample.locations = LocationsOf(stack);
       sample.labels = MakeLabels(context);
       profile_.samples.push_back(std::move(sample));
     });
+  }
+
+  // Looked up once for each stack: with span ids a stack has many samples.
+  const Locations& LocationsOf(const sampler::StackView& stack) {
+    Locations& locations = stacks_[stack.pcs];
+    if (!locations.empty()) return locations;
+    locations.reserve(stack.count + 1);
+    for (std::uint32_t i = 0; i < stack.count; ++i) {
+      const std::uint64_t pc = stack.pcs[i];
+      locations.push_back(location_ids_.at({FindModule(stack.module_version, pc), pc}));
+    }
+    if (stack.truncated) locations.push_back(NamedLocation("[truncated]"));
+    return locations;
   }
 
   std::vector<Label> MakeLabels(const sampler::ContextView& context) {
@@ -197,6 +208,7 @@ class Assembler {
   symbolize::Symbolizer& symbolizer_;
   Profile profile_;
   std::unordered_map<Key, std::uint32_t, KeyHash> location_ids_;
+  std::unordered_map<const std::uint64_t*, Locations> stacks_;  // by StackView::pcs
   std::map<const elf::Module*, std::vector<std::uint64_t>> addresses_;
   std::map<const elf::Module*, std::int32_t> mapping_ids_;
   std::unordered_map<StringId, std::uint32_t> named_locations_;
