@@ -70,9 +70,10 @@ bool IsRetryable(int status) {
 }
 
 // A gateway says so when it does not know what became of the request; a server that fails may have
-// stored the profile before.
+// stored the profile before. One that is unavailable did not begin.
 bool MayHaveBeenTaken(int status) {
-  return status == 408 || (status >= 500 && IsRetryable(status));
+  constexpr int kUnavailable = 503;
+  return status == 408 || (status >= 500 && status != kUnavailable && IsRetryable(status));
 }
 
 Verdict JudgeTransport(const Answer& answer) {
