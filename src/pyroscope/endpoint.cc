@@ -88,6 +88,9 @@ Result<Endpoint> ParseEndpoint(std::string_view server_address) {
   }
   endpoint.host = Part(url.get(), CURLUPART_HOST);
   if (endpoint.host.empty()) return Wrong(address, "names no host");
+  if (endpoint.host.find('%') != std::string::npos) {  // curl would encode it again and again
+    return Wrong(address, "has a host name with '%'");
+  }
   endpoint.user = Part(url.get(), CURLUPART_USER, CURLU_URLDECODE);
   endpoint.password = Part(url.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
   const std::string path = Part(url.get(), CURLUPART_PATH);
