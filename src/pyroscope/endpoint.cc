@@ -47,6 +47,15 @@ Status Wrong(std::string_view address, const std::string& why) {
   return {Status::Code::kInvalidArgument, "server_address \"" + Harmless(address) + "\" " + why};
 }
 
+// curl decodes "%xx" in host names and accepts what comes out. Names beyond ASCII are left to it.
+bool IsHostName(const std::string& host) {
+  return !host.empty() && IsUtf8(host) && Printable(host, host.size() + 3) == host &&
+         std::all_of(host.begin(), host.end(), [](char c) {
+           return c < 0 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  (c >= '0' && c <= '9') || std::string_view("-._:[]").find(c) != std::string::npos;
+         });
+}
+
 std::string WithoutSlashes(std::string text) {
   while (!text.empty() && text.back() == '/') text.pop_back();
   return text;
@@ -87,7 +96,7 @@ Result<Endpoint> ParseEndpoint(std::string_view server_address) {
     return Wrong(address, "has the scheme " + scheme + ": only http and https are known");
   }
   endpoint.host = Part(url.get(), CURLUPART_HOST);
-  if (endpoint.host.empty()) return Wrong(address, "names no host");
+  if (!IsHostName(endpoint.host)) return Wrong(address, "has a host name that cannot be one");
   endpoint.user = Part(url.get(), CURLUPART_USER, CURLU_URLDECODE);
   endpoint.password = Part(url.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
   const std::string path = Part(url.get(), CURLUPART_PATH);

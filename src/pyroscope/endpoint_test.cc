@@ -53,6 +53,8 @@ TEST(Endpoint, ErrorsNameCauseAndRemedy) {
       {"http://host:99999", "is no URL"},
       {"http://ho st", "is no URL"},
       {"http://host\nX: y", "control character"},
+      {"http://me%25hp", "cannot be one"},
+      {"http://m%EEx/", "cannot be one"},
       {"http://hos\x8d/", "not UTF-8"},
       {"http://host\0.evil"s, "control character"},
   };
