@@ -116,7 +116,8 @@ TEST(EncodeLimited, SplitsByBytesAndNeverExceedsThem) {
   for (int i = 0; i < 20; ++i) common.push_back(maker.Location("common" + std::to_string(i)));
   for (int i = 0; i < 2000; ++i) {
     auto stack = common;
-    stack.insert(stack.begin(), maker.Location(std::string(i % 300, 'x') + std::to_string(i)));
+    stack.insert(stack.begin(), maker.Location(std::string(static_cast<std::size_t>(i % 300), 'x') +
+                                               std::to_string(i)));
     const auto label = maker.Label("span_id", std::to_string(1000000000000000 + i));
     maker.Sample(stack).labels.push_back(label);
   }
