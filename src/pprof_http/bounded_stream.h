@@ -33,11 +33,17 @@ class BoundedStream final : public httplib::Stream {
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   socket_t socket() const override { return socket_; }
 
-  // Virtual under one name or the other, depending on cpp-httplib's version.
+  // Which of these override something depends on cpp-httplib's version.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsuggest-override"
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winconsistent-missing-override"
+#endif
   bool is_writable() const { return true; }
   bool wait_readable() const { return is_readable(); }
   bool wait_writable() const { return true; }
   time_t duration() const { return 0; }
+#pragma GCC diagnostic pop
 
  private:
   using Clock = std::chrono::steady_clock;

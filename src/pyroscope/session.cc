@@ -83,9 +83,8 @@ Status AlreadyStopped() { return {Status::Code::kStopped, "the profiler was stop
 
 }  // namespace
 
-Session::Session(Settings settings, pprof::ProfileSource& source)
+Session::Session(Settings settings)
     : settings_(std::move(settings)),
-      source_(source),
       fork_generation_(ForkGeneration()),
       labels_(MakeSeriesLabels(settings_.service_name, settings_.tags)) {}
 
@@ -96,7 +95,7 @@ Result<std::shared_ptr<Session>> Session::Start(Settings settings, pprof::Profil
   if (!http.ok()) return http.status();
   Redactor redactor;
   for (const std::string& secret : settings.secrets) redactor.Add(secret);
-  const std::shared_ptr<Session> session(new Session(std::move(settings), source));
+  const std::shared_ptr<Session> session(new Session(std::move(settings)));
   const std::uint64_t seed = RandomSeed();
   session->uploader_ = std::make_unique<Uploader>(
       std::move(*http), std::move(redactor), session->settings_.endpoint.address, tuning, seed);

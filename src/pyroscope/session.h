@@ -38,7 +38,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool running() noexcept;
 
  private:
-  Session(Settings settings, pprof::ProfileSource& source);
+  explicit Session(Settings settings);
   pprof::Status StartThreads();
   bool OfThisProcess() const noexcept;
 
@@ -59,7 +59,6 @@ class Session : public std::enable_shared_from_this<Session> {
   pprof::Status StopStatus(std::chrono::milliseconds timeout, bool window_read);
 
   const Settings settings_;
-  pprof::ProfileSource& source_;
   std::unique_ptr<Uploader> uploader_;
   const std::uint32_t fork_generation_;
   std::thread window_thread_;
