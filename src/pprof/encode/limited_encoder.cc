@@ -118,7 +118,8 @@ class SpanNameMerger {
 
 class Splitter {
  public:
-  Splitter(const Profile& profile, const ProfileLimits& limits)
+  // Takes the profile's samples.
+  Splitter(Profile& profile, const ProfileLimits& limits)
       : profile_(profile),
         limits_(limits),
         max_samples_(OrUnlimited(limits.max_samples)),
@@ -127,17 +128,18 @@ class Splitter {
   EncodedWindow Run() {
     std::optional<PartialProfile> part;
     part.emplace(profile_, limits_, &out_.repairs);
-    for (const Sample& sample : profile_.samples) {
+    for (Sample& sample : profile_.samples) {
       std::size_t frames = sample.locations.size();
-      if (part->samples() == max_samples_ ||
-          part->bytes() + part->CostOf(sample, frames) > max_bytes_) {
+      std::size_t cost = part->CostOf(sample, frames);
+      if (part->samples() == max_samples_ || part->bytes() + cost > max_bytes_) {
         if (part->samples() > 0) {
           Finish(&*part);
           part.emplace(profile_, limits_, &out_.repairs);
         }
         frames = FramesThatFit(sample, &*part);
+        cost = part->CostOf(sample, frames);
       }
-      part->Add(sample, frames);
+      part->Add(std::move(sample), frames, cost);
     }
     Finish(&*part);
     out_.repairs.splits = out_.profiles.size() - 1;
@@ -172,7 +174,7 @@ class Splitter {
     out_.profiles.push_back(Encode(profile));
   }
 
-  const Profile& profile_;
+  Profile& profile_;
   const ProfileLimits& limits_;
   const std::size_t max_samples_;
   const std::size_t max_bytes_;

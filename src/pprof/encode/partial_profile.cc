@@ -69,7 +69,9 @@ std::string_view PartialProfile::Cut(std::string_view text, std::size_t limit) {
 }
 
 StringId PartialProfile::String(StringId id, std::size_t limit) {
-  if (strings_[id] == kNone) strings_[id] = profile_.Intern(Cut(source_.strings()[id], limit));
+  const std::string_view text = source_.strings()[id];
+  if (limit != 0 && text.size() > limit) return profile_.InternValid(Cut(text, limit));
+  if (strings_[id] == kNone) strings_[id] = profile_.InternValid(text);
   return strings_[id];
 }
 
@@ -104,11 +106,11 @@ std::string PartialProfile::FallbackName(const profile::Location& location) cons
     return offset;
   }
   const profile::Mapping& mapping = source_.mappings[static_cast<std::size_t>(location.mapping)];
-  const std::string& path = source_.strings()[mapping.filename];
+  const std::string_view path = source_.strings()[mapping.filename];
   std::snprintf(offset, sizeof offset, "+0x%llx",
                 static_cast<unsigned long long>(location.address - mapping.memory_start +
                                                 mapping.file_offset));
-  return path.substr(path.rfind('/') + 1) + offset;
+  return std::string(path.substr(path.rfind('/') + 1)) + offset;
 }
 
 std::uint32_t PartialProfile::Location(std::uint32_t index) {
@@ -159,35 +161,35 @@ std::uint32_t PartialProfile::Truncated() {
   return truncated_;
 }
 
-void PartialProfile::AddLabels(const profile::Sample& from, profile::Sample* to) {
-  for (const profile::Label& label : from.labels) {  // ids and name come first
-    const profile::Label kept = {
-        profile_.Intern(Cut(source_.strings()[label.key], limits_.max_label_name_bytes)),
-        profile_.Intern(Cut(source_.strings()[label.value], limits_.max_label_value_bytes))};
-    const bool full =
-        limits_.max_labels_per_sample != 0 && to->labels.size() == limits_.max_labels_per_sample;
-    const bool twice = std::any_of(to->labels.begin(), to->labels.end(),
-                                   [&](const auto& other) { return other.key == kept.key; });
+void PartialProfile::KeepLabels(std::vector<profile::Label>* labels) {
+  std::size_t kept = 0;
+  for (const profile::Label& label : *labels) {  // ids and name come first
+    const profile::Label mine = {String(label.key, limits_.max_label_name_bytes),
+                                 String(label.value, limits_.max_label_value_bytes)};
+    const bool full = limits_.max_labels_per_sample != 0 && kept == limits_.max_labels_per_sample;
+    const auto end = labels->begin() + static_cast<std::ptrdiff_t>(kept);
+    const bool twice =
+        std::any_of(labels->begin(), end, [&](const auto& other) { return other.key == mine.key; });
     if (full || twice) {
       ++repairs_->labels_dropped;
     } else {
-      to->labels.push_back(kept);
+      (*labels)[kept++] = mine;
     }
   }
+  labels->resize(kept);
 }
 
-void PartialProfile::Add(const profile::Sample& sample, std::size_t frames) {
-  bytes_ += CostOf(sample, frames);
-  profile::Sample mine;
-  mine.count = sample.count;
-  mine.locations.reserve(frames + 1);
-  for (std::size_t i = 0; i < frames; ++i) mine.locations.push_back(Location(sample.locations[i]));
-  if (frames < sample.locations.size()) {
+void PartialProfile::Add(profile::Sample&& sample, std::size_t frames, std::size_t cost) {
+  bytes_ += cost;
+  const bool shortened = frames < sample.locations.size();
+  sample.locations.resize(frames);
+  for (std::uint32_t& location : sample.locations) location = Location(location);
+  if (shortened) {
     ++repairs_->stacks_shortened;
-    mine.locations.push_back(Truncated());
+    sample.locations.push_back(Truncated());
   }
-  AddLabels(sample, &mine);
-  profile_.samples.push_back(std::move(mine));
+  KeepLabels(&sample.labels);
+  profile_.samples.push_back(std::move(sample));
 }
 
 std::size_t PartialProfile::StringCost(StringId id) {

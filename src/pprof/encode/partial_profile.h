@@ -23,8 +23,9 @@ class PartialProfile {
 
   // By how much the message grows at most with the leaf-most `frames` frames of this sample.
   std::size_t CostOf(const profile::Sample& sample, std::size_t frames);
-  // Takes them over; fewer than the sample has are marked with a root frame "[truncated]".
-  void Add(const profile::Sample& sample, std::size_t frames);
+  // Takes them over, and the sample's memory with them; fewer than it has are marked with a root
+  // frame "[truncated]". `cost`: as CostOf says now.
+  void Add(profile::Sample&& sample, std::size_t frames, std::size_t cost);
 
   // Upper bound of the message's size.
   std::size_t bytes() const { return bytes_; }
@@ -43,7 +44,7 @@ class PartialProfile {
   std::int32_t Unmapped();
   std::uint32_t Truncated();
   std::string FallbackName(const profile::Location& location) const;
-  void AddLabels(const profile::Sample& from, profile::Sample* to);
+  void KeepLabels(std::vector<profile::Label>* labels);
 
   std::size_t StringCost(profile::StringId id);
   std::size_t MappingCost(std::int32_t index);

@@ -113,7 +113,7 @@ void WriteFunctions(const Profile& profile, ProfileWriter* out) {
 // an id, a dozen a label.
 std::size_t EstimateSize(const Profile& profile) {
   std::size_t size = 1024;
-  for (const std::string& text : profile.strings()) size += text.size() + 3;
+  for (const std::string_view text : profile.strings()) size += text.size() + 3;
   for (const profile::Sample& sample : profile.samples) {
     size += 16 + 3 * sample.locations.size() + 12 * sample.labels.size();
   }
@@ -135,8 +135,8 @@ std::string EncodePprof(const Profile& profile) {
   WriteMappings(profile, &out);
   WriteLocations(profile, &out);
   WriteFunctions(profile, &out);
-  for (const std::string& text : profile.strings()) {
-    out.add_string(ProfileField::kStringTable, text);
+  for (const std::string_view text : profile.strings()) {
+    out.add_string(ProfileField::kStringTable, text.data(), text.size());
   }
   AddInt(&out, ProfileField::kTimeNanos, profile.time_ns);
   AddInt(&out, ProfileField::kDurationNanos, profile.duration_ns);

@@ -37,20 +37,6 @@ StringId Profile::Intern(std::string_view text) {
   return InternValid(RepairUtf8(text));
 }
 
-StringId Profile::InternValid(std::string_view text) {
-  const auto found = ids_.find(text);
-  if (found != ids_.end()) return found->second;
-  const auto id = static_cast<StringId>(strings_.size());
-  strings_.emplace_back(text);
-  try {
-    ids_.emplace(strings_.back(), id);
-  } catch (...) {
-    strings_.pop_back();  // a string without an index entry would come twice
-    throw;
-  }
-  return id;
-}
-
 std::uint32_t Profile::AddFunction(const Function& function) {
   const auto [entry, added] =
       function_ids_.try_emplace(function, static_cast<std::uint32_t>(functions.size()));

@@ -6,11 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "src/pprof/profile/string_pool.h"
 
 namespace pprof::profile {
 
@@ -78,13 +79,15 @@ class Profile {
   Profile();
   Profile(Profile&&) = default;
   Profile& operator=(Profile&&) = default;
-  Profile(const Profile&) = delete;  // the index points into the strings
+  Profile(const Profile&) = delete;  // megabytes: nobody should copy one unawares
   Profile& operator=(const Profile&) = delete;
 
   // Interns; the same text gives the same id. Text is made valid UTF-8 first (each broken byte
   // becomes U+FFFD), because receivers reject a profile whose string table is not.
   StringId Intern(std::string_view text);
-  const std::deque<std::string>& strings() const { return strings_; }
+  // The same for text that is valid UTF-8: of another profile, say.
+  StringId InternValid(std::string_view text) { return strings_.Intern(text); }
+  const std::vector<std::string_view>& strings() const { return strings_.strings(); }
   // One function for equal fields. Functions come into `functions` only through here.
   std::uint32_t AddFunction(const Function& function);
   // Sets has_* of every mapping to what is true of all its locations: has_functions where each has
@@ -109,10 +112,8 @@ class Profile {
   struct FunctionEqual {
     bool operator()(const Function& a, const Function& b) const noexcept;
   };
-  StringId InternValid(std::string_view text);
 
-  std::deque<std::string> strings_;  // stable addresses for the views in ids_
-  std::unordered_map<std::string_view, StringId> ids_;
+  StringPool strings_;
   std::unordered_map<Function, std::uint32_t, FunctionHash, FunctionEqual> function_ids_;
 };
 

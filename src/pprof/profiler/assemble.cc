@@ -23,10 +23,10 @@ using profile::StringId;
 std::string Hex(const void* bytes, std::size_t size) {
   static const char kDigits[] = "0123456789abcdef";
   const auto* at = static_cast<const unsigned char*>(bytes);
-  std::string text;
+  std::string text(2 * size, '0');
   for (std::size_t i = 0; i < size; ++i) {
-    text += kDigits[at[i] >> 4];
-    text += kDigits[at[i] & 15];
+    text[2 * i] = kDigits[at[i] >> 4];
+    text[2 * i + 1] = kDigits[at[i] & 15];
   }
   return text;
 }
@@ -53,7 +53,6 @@ class Assembler {
   }
 
  private:
-  using Locations = std::vector<std::uint32_t>;  // of one stack, leaf first
   using Key = std::pair<const elf::Module*, std::uint64_t>;
   struct KeyHash {
     std::size_t operator()(const Key& key) const noexcept {
@@ -69,13 +68,19 @@ class Assembler {
   void CollectAddresses() {
     window_.aggregate.ForEach(
         [&](const sampler::StackView& stack, const sampler::ContextView&, std::uint64_t) {
-          if (!stacks_.emplace(stack.pcs, Locations()).second) return;
+          const auto [known, fresh] = stacks_.try_emplace(stack.pcs);
+          if (!fresh) return;  // with span ids a stack has many samples
+          known->second.reserve(stack.count);
           for (std::uint32_t i = 0; i < stack.count; ++i) {
             const std::uint64_t pc = stack.pcs[i];
             const elf::Module* module = FindModule(stack.module_version, pc);
-            if (location_ids_.emplace(Key{module, pc}, 0).second) addresses_[module].push_back(pc);
+            const auto [place, first] =
+                places_.try_emplace(Key{module, pc}, static_cast<std::uint32_t>(places_.size()));
+            if (first) addresses_[module].push_back(pc);
+            known->second.push_back(place->second);
           }
         });
+    locations_.resize(places_.size());
   }
 
   // The main binary first, as pprof wants it; then by address.
@@ -108,7 +113,8 @@ class Assembler {
     if (module != nullptr) symbols = symbolizer_.Symbolize(*module, addresses);
     symbols.frames.resize(addresses.size());  // without a module, or if it failed: no names
     for (std::size_t i = 0; i < addresses.size(); ++i) {
-      location_ids_[{module, addresses[i]}] = static_cast<std::uint32_t>(profile_.locations.size());
+      locations_[places_.at({module, addresses[i]})] =
+          static_cast<std::uint32_t>(profile_.locations.size());
       Location location;
       location.mapping = module == nullptr ? -1 : mapping_ids_.at(module);
       location.address = addresses[i];
@@ -133,27 +139,19 @@ class Assembler {
                                   const sampler::ContextView& context, std::uint64_t weight) {
       profile::Sample sample;
       sample.count = static_cast<std::int64_t>(weight);
-      sample.locations = LocationsOf(stack);
+      sample.locations.reserve(stack.count + 1);
+      for (const std::uint32_t place : stacks_.at(stack.pcs)) {
+        sample.locations.push_back(locations_[place]);
+      }
+      if (stack.truncated) sample.locations.push_back(NamedLocation("[truncated]"));
       sample.labels = MakeLabels(context);
       profile_.samples.push_back(std::move(sample));
     });
   }
 
-  // Looked up once for each stack: with span ids a stack has many samples.
-  const Locations& LocationsOf(const sampler::StackView& stack) {
-    Locations& locations = stacks_[stack.pcs];
-    if (!locations.empty()) return locations;
-    locations.reserve(stack.count + 1);
-    for (std::uint32_t i = 0; i < stack.count; ++i) {
-      const std::uint64_t pc = stack.pcs[i];
-      locations.push_back(location_ids_.at({FindModule(stack.module_version, pc), pc}));
-    }
-    if (stack.truncated) locations.push_back(NamedLocation("[truncated]"));
-    return locations;
-  }
-
   std::vector<Label> MakeLabels(const sampler::ContextView& context) {
     std::vector<Label> labels;
+    labels.reserve(4);
     const auto add = [&](std::string_view key, std::string_view value) {
       labels.push_back({profile_.Intern(key), profile_.Intern(value)});
     };
@@ -207,8 +205,12 @@ class Assembler {
   const sampler::Window& window_;
   symbolize::Symbolizer& symbolizer_;
   Profile profile_;
-  std::unordered_map<Key, std::uint32_t, KeyHash> location_ids_;
-  std::unordered_map<const std::uint64_t*, Locations> stacks_;  // by StackView::pcs
+  // A place is an address in a module, numbered as they come; its location follows when all are
+  // known.
+  std::unordered_map<Key, std::uint32_t, KeyHash> places_;
+  std::vector<std::uint32_t> locations_;  // by place
+  // By StackView::pcs: places, leaf first.
+  std::unordered_map<const std::uint64_t*, std::vector<std::uint32_t>> stacks_;
   std::map<const elf::Module*, std::vector<std::uint64_t>> addresses_;
   std::map<const elf::Module*, std::int32_t> mapping_ids_;
   std::unordered_map<StringId, std::uint32_t> named_locations_;
