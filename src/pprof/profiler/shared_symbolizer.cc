@@ -20,9 +20,11 @@ struct Shared {
 // Leaked: a profile may be stopped in static destruction. A fork child gets a new one, because
 // another thread of the parent may have been inside the old one.
 std::atomic<Shared*> g_shared{nullptr};
+std::mutex g_creation;
 Shared* g_left_behind = nullptr;
 
 void ResetAfterForkInChild() noexcept {
+  new (&g_creation) std::mutex();  // its holder may not exist here
   Shared* const old = g_shared.exchange(nullptr, std::memory_order_acq_rel);
   if (old == nullptr) return;
   old->left_behind_before = g_left_behind;
@@ -34,9 +36,13 @@ Shared& Get() {
   std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ResetAfterForkInChild); });
   Shared* shared = g_shared.load(std::memory_order_acquire);
   if (shared != nullptr) return *shared;
-  auto* fresh = new Shared();
-  if (g_shared.compare_exchange_strong(shared, fresh, std::memory_order_acq_rel)) return *fresh;
-  return *shared;  // another thread was first; `fresh` is leaked, once
+  const std::lock_guard<std::mutex> lock(g_creation);
+  shared = g_shared.load(std::memory_order_acquire);
+  if (shared == nullptr) {
+    shared = new Shared();
+    g_shared.store(shared, std::memory_order_release);
+  }
+  return *shared;
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ namespace {
 using handler::g_shared;
 
 std::atomic<Sampler*> g_sampler{nullptr};
+std::mutex g_creation;
 std::atomic<std::uint32_t> g_fork_generation{0};
 Sampler* g_left_behind = nullptr;  // in a fork child: the parents' objects
 
@@ -65,6 +66,7 @@ void ChooseMagic() noexcept {
 }
 
 void ResetAfterForkInChild() noexcept {
+  new (&g_creation) std::mutex();  // its holder may not exist here
   ResetOwnThreadsInChild();
   // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
   // It stays reachable, so that leak checkers of the host do not speak of it.
@@ -89,9 +91,13 @@ Sampler& Sampler::Get() {
   });
   Sampler* sampler = g_sampler.load(std::memory_order_acquire);
   if (sampler != nullptr) return *sampler;
-  auto* fresh = new Sampler();
-  if (g_sampler.compare_exchange_strong(sampler, fresh, std::memory_order_acq_rel)) return *fresh;
-  return *sampler;  // another thread was first; `fresh` is leaked, once
+  const std::lock_guard<std::mutex> lock(g_creation);
+  sampler = g_sampler.load(std::memory_order_acquire);
+  if (sampler == nullptr) {
+    sampler = new Sampler();
+    g_sampler.store(sampler, std::memory_order_release);
+  }
+  return *sampler;
 }
 
 std::uint32_t Sampler::ForkGeneration() noexcept {
