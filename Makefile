@@ -13,7 +13,7 @@ COMPILE = cmake --build --parallel $(JOBS) --preset
 help:
 	@echo 'make demo    run a traced program for ten seconds and show the CPU of its spans'
 	@echo '             (with PYROSCOPE_SERVER_ADDRESS=http://host:4040 it pushes them there as well)'
-	@echo 'make test    build and run all tests, also under the sanitizers; about 17 minutes'
+	@echo 'make test    build and run all tests, also under the sanitizers; about 30 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
 	@echo 'make test-pyroscope PYROSCOPE_URL=http://host:4040    the end-to-end checks against a real server, which keeps the data'

@@ -51,12 +51,12 @@ int main(int argc, char** argv) {
 
   demo::RunService(std::chrono::seconds(options.seconds), ShowProgress);
 
-  demo::StopPush();  // before the other profile ends, so that both hold the same work
   demo::Totals totals;
   totals.process_cpu_ns = demo::ProcessCpuNs() - cpu_before;
   totals.library_cpu_ns =
       static_cast<std::int64_t>(pprof::ReadStats().library_cpu_ns - library_before);
   const pprof::Status stopped = profile->Stop();
+  demo::StopPush();  // pushed windows begin before the file's and end after it
   if (isatty(2) != 0) std::fprintf(stderr, "\n");
   if (!stopped.ok()) return Fail("the profile was not written", stopped.message);
   const pprof::Stats stats = pprof::ReadStats();
