@@ -3,9 +3,10 @@
 set(LEAK_PROPERTIES COMPILE_OPTIONS COMPILE_DEFINITIONS INCLUDE_DIRECTORIES LINK_OPTIONS LINK_LIBRARIES TESTS)
 set(LEAK_VARIABLES CMAKE_CXX_FLAGS CMAKE_CXX_STANDARD CMAKE_BUILD_TYPE BUILD_SHARED_LIBS BUILD_TESTING
     CMAKE_POSITION_INDEPENDENT_CODE CMAKE_MODULE_PATH CMAKE_EXPORT_COMPILE_COMMANDS CMAKE_CXX_VISIBILITY_PRESET)
-# Our own names, what the FindXXX modules of CMake note for the dependencies, and FetchContent's.
+# Our own names, what the FindXXX modules of CMake note for the dependencies (prefix_result is
+# pkg_get_variable's, which FindCURL calls), and FetchContent's.
 set(LEAK_ALLOWED_CACHE
-  "^(OTELPROF_|otel-profiling-cpp_|FIND_PACKAGE_MESSAGE_DETAILS_|ZLIB_|LIBLZMA_|CURL_|PC_CURL_|nlohmann_json_DIR|httplib_DIR|pkgcfg_lib_|CMAKE_HAVE_|CMAKE_|FETCHCONTENT_|_|PKG_CONFIG)")
+  "^(OTELPROF_|otel-profiling-cpp_|FIND_PACKAGE_MESSAGE_DETAILS_|ZLIB_|LIBLZMA_|CURL_|PC_CURL_|nlohmann_json_DIR|httplib_DIR|pkgcfg_lib_|CMAKE_HAVE_|CMAKE_|FETCHCONTENT_|_|PKG_CONFIG|prefix_result$)")
 
 macro(remember_project_state)
   foreach(property IN LISTS LEAK_PROPERTIES)

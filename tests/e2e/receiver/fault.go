@@ -150,21 +150,28 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Type: r.Header.Get("Content-Type"), Encoding: r.Header.Get("Content-Encoding"),
 		Auth: r.Header.Get("Authorization"), Tenant: r.Header.Get("X-Scope-OrgID"), Agent: r.Header.Get("User-Agent"),
 	}
+	last := func() {}
 	if err == nil {
-		seen.Status = f.serve(w, r, body, fault, release)
+		seen.Status, last = f.serve(w, r, body, fault, release)
 	}
 	if fault.Mode == "huge" {
 		seen.Sent = huge(w, fault)
 	}
 	seen.TookMs = time.Since(start).Milliseconds()
+	f.note(seen)
+	last()
+}
+
+func (f *faulty) note(seen Seen) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.active--
 	f.seen = append(f.seen, seen)
 }
 
-// serve does what the fault says and tells the status that was sent.
-func (f *faulty) serve(w http.ResponseWriter, r *http.Request, body []byte, fault Fault, release chan struct{}) int {
+// serve does what the fault says. It tells the status that was sent and the last step of the answer,
+// which waits until the request is noted: a client that has its answer finds itself in the state.
+func (f *faulty) serve(w http.ResponseWriter, r *http.Request, body []byte, fault Fault, release chan struct{}) (int, func()) {
 	answer := httptest.NewRecorder()
 	if fault.Accept || fault.Mode == "none" {
 		again := r.Clone(r.Context())
@@ -174,32 +181,30 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request, body []byte, faul
 	switch fault.Mode {
 	case "none":
 		copyAnswer(w, answer)
-		return answer.Code
+		return answer.Code, func() {}
 	case "status", "redirect":
-		return f.status(w, r, fault)
+		return f.status(w, r, fault), func() {}
 	case "huge": // written by the caller, which counts
-		return max(fault.Status, http.StatusOK)
+		return max(fault.Status, http.StatusOK), func() {}
 	case "hang":
 		select {
 		case <-release:
 		case <-r.Context().Done():
 		}
-		hijack(w, "", 0, false)
+		return 0, hijack(w, "", 0, false)
 	case "slow":
 		if !fault.Accept {
 			answer.Code = http.StatusServiceUnavailable
 		}
-		hijack(w, rawAnswer(answer), time.Duration(fault.DelayMs)*time.Millisecond, false)
-		return answer.Code
+		return answer.Code, hijack(w, rawAnswer(answer), time.Duration(fault.DelayMs)*time.Millisecond, false)
 	case "reset":
-		hijack(w, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Le", 0, true)
+		return 0, hijack(w, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Le", 0, true)
 	case "close":
-		hijack(w, "", 0, false)
+		return 0, hijack(w, "", 0, false)
 	default:
 		http.Error(w, "no such fault: "+fault.Mode, http.StatusTeapot)
-		return http.StatusTeapot
+		return http.StatusTeapot, func() {}
 	}
-	return 0
 }
 
 func (f *faulty) status(w http.ResponseWriter, r *http.Request, fault Fault) int {
@@ -248,25 +253,27 @@ func rawAnswer(answer *httptest.ResponseRecorder) string {
 	return text.String()
 }
 
-// hijack writes raw bytes, one every `pause` if that is not zero, and ends the connection.
-func hijack(w http.ResponseWriter, text string, pause time.Duration, reset bool) {
-	controller := http.NewResponseController(w)
-	connection, _, err := controller.Hijack()
+// hijack takes the connection and writes raw bytes, one every `pause` if that is not zero. It gives back
+// the last step: the last byte and the end of the connection.
+func hijack(w http.ResponseWriter, text string, pause time.Duration, reset bool) func() {
+	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return
+		return func() {}
 	}
-	defer connection.Close()
-	if pause == 0 {
-		io.WriteString(connection, text)
-	} else {
-		for i := range len(text) {
-			if _, err := connection.Write([]byte{text[i]}); err != nil {
-				return
-			}
-			time.Sleep(pause)
+	for i := 0; i < len(text)-1 && pause > 0; i++ {
+		if _, err := connection.Write([]byte{text[i]}); err != nil {
+			break
 		}
+		time.Sleep(pause)
 	}
-	if tcp, ok := connection.(*net.TCPConn); ok && reset {
-		tcp.SetLinger(0)
+	if pause > 0 && text != "" {
+		text = text[len(text)-1:]
+	}
+	return func() {
+		io.WriteString(connection, text)
+		if tcp, ok := connection.(*net.TCPConn); ok && reset {
+			tcp.SetLinger(0)
+		}
+		connection.Close()
 	}
 }
