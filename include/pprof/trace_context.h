@@ -24,9 +24,14 @@ namespace pprof {
 // Longer span names are cut here, at a UTF-8 boundary (255 is also OTEP 4947's limit for a value).
 inline constexpr std::size_t kMaxSpanNameBytes = 255;
 
+// A span that is renamed more often than this keeps the last of these names on its samples: old
+// names stay until the span is gone, since a signal handler may be reading them.
+inline constexpr std::uint32_t kMaxSpanNames = 64;
+
 // One immutable version of a span's name.
 struct SpanName {
   std::uint32_t size;
+  std::uint32_t number;   // how many are older
   const char* text;       // `size` bytes, not terminated
   const SpanName* older;  // freed together with the SpanState
 };
@@ -51,7 +56,8 @@ class PPROF_EXPORT SpanState {
   // The caller's bytes, aligned for any type.
   void* room() noexcept;
 
-  // Seen by the samples of every thread from now on. Without memory the old name stays.
+  // Seen by the samples of every thread from now on. Without memory, and after kMaxSpanNames, the
+  // old name stays (counted in Stats::labels_dropped).
   void SetName(std::string_view name) noexcept;
   // Lives as long as this object. Async-signal-safe.
   const SpanName* name() const noexcept { return name_.load(std::memory_order_acquire); }

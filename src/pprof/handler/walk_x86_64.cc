@@ -45,8 +45,8 @@ const UnwindModule* FindModule(const UnwindTable& table, std::uintptr_t pc) {
   return &table.modules[low];
 }
 
-// Asks for the cache lines of [from, to), within reason. Inlined, since g++ 12 takes a function that
-// only prefetches for one without effect and leaves out the calls.
+// Asks for the cache lines of [from, to), within reason. Inlined, since g++ 12 takes a function
+// that only prefetches for one without effect and leaves out the calls.
 [[gnu::always_inline]] inline void Prefetch(const void* from, const void* to) {
   constexpr std::uintptr_t kMost = 2048;
   const auto start = reinterpret_cast<std::uintptr_t>(from) & ~(kCacheLine - 1);

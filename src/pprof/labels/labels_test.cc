@@ -252,6 +252,16 @@ TEST(SpanState, NameChangesAreSeenAndLongNamesAreCutAtACharacter) {
   state->Unref();
 }
 
+TEST(SpanState, RenamingInALoopTakesNoMoreThanSoManyNames) {
+  const std::uint64_t dropped = Dropped();
+  SpanState* state = SpanState::Create("0");
+  for (std::uint32_t i = 1; i < kMaxSpanNames + 10; ++i) state->SetName(std::to_string(i));
+  const SpanName* name = state->name();
+  EXPECT_EQ(std::string(name->text, name->size), std::to_string(kMaxSpanNames - 1));
+  EXPECT_EQ(Dropped(), dropped + 10);
+  state->Unref();
+}
+
 thread_local struct LabelsInDestructor {
   ~LabelsInDestructor() { LabelScope scope(Labels({{"late", "1"}})); }
   int used = 0;

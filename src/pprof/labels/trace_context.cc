@@ -26,7 +26,7 @@ SpanName* NewName(std::string_view name, void* memory) noexcept {
   const std::size_t size = CutSize(name);
   char* text = static_cast<char*>(memory) + sizeof(SpanName);
   if (size > 0) std::memcpy(text, name.data(), size);
-  return new (memory) SpanName{static_cast<std::uint32_t>(size), text, nullptr};
+  return new (memory) SpanName{static_cast<std::uint32_t>(size), 0, text, nullptr};
 }
 
 // Same thread as the handler that reads it: the compiler alone must keep the order.
@@ -123,11 +123,13 @@ SpanState* SpanState::Create(std::string_view name, std::size_t room) noexcept {
 void SpanState::SetName(std::string_view name) noexcept {
   const SpanName* old = name_.load(std::memory_order_acquire);
   if (std::string_view(old->text, old->size) == name.substr(0, CutSize(name))) return;
+  if (old->number + 1 >= kMaxSpanNames) return CountDroppedLabels();
   void* memory = std::malloc(sizeof(SpanName) + CutSize(name));
   if (memory == nullptr) return CountDroppedLabels();
   SpanName* fresh = NewName(name, memory);
   do {
     fresh->older = old;
+    fresh->number = old->number + 1;
   } while (!name_.compare_exchange_weak(old, fresh, std::memory_order_acq_rel));
 }
 
