@@ -26,14 +26,14 @@ class PlacedAllocator {
  public:
   using value_type = T;
   template <class U>
-  struct rebind {
+  struct rebind {  // NOLINT(readability-identifier-naming): an allocator's names
     using other = PlacedAllocator<U, kRoom>;
   };
 
   // `home`: whose room() `place` is, with one reference to it; nullptr: `place` is from operator
   // new.
   PlacedAllocator(void* place, pprof::SpanState* home) noexcept : place_(place), home_(home) {}
-  template <class U>
+  template <class U>  // NOLINTNEXTLINE(google-explicit-constructor): as allocators convert
   PlacedAllocator(const PlacedAllocator<U, kRoom>& other) noexcept
       : place_(other.place()), home_(other.home()) {}
 

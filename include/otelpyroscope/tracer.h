@@ -42,7 +42,8 @@ inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& s
   if (role.owns_id && !role.tells) SetProfileId(*inner, ids.span_id());
   if (wrapped == nullptr) {
     pprof::CountDroppedLabels();
-    return std::move(span);
+    return std::move(
+        span);  // NOLINT(clang-analyzer-cplusplus.Move): moved only where there was memory
   }
   return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
 }

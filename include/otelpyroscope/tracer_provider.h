@@ -50,7 +50,7 @@ class OTELPYROSCOPE_SHARED ProfiledTracerProvider final : public trace::TracerPr
         MakeShared<ProfiledTracer>(std::move(tracer), options_);
     if (wrapped != nullptr) return nostd::shared_ptr<trace::Tracer>(std::move(wrapped));
     pprof::CountDroppedLabels();
-    return tracer;
+    return tracer;  // NOLINT(bugprone-use-after-move): moved only where there was memory
   }
 
   const nostd::shared_ptr<trace::TracerProvider> inner_;

@@ -81,6 +81,7 @@ class SpanNameMerger {
     }
     if (weights.size() <= max_names) return;
     std::vector<std::pair<std::int64_t, StringId>> order;
+    order.reserve(weights.size());
     for (const auto& [name, weight] : weights) order.emplace_back(-weight, name);
     std::sort(order.begin(), order.end());
     for (std::size_t i = max_names - 1; i < order.size(); ++i) merged_.insert(order[i].second);

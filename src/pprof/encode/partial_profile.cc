@@ -15,12 +15,12 @@ using profile::StringId;
 constexpr std::size_t kIndex = 1 + 5;
 constexpr std::size_t kNumber = 1 + 10;
 constexpr std::size_t kMessage = 1 + 5;  // tag and length of a message or string in its parent
-constexpr std::size_t kMappingBytes = kMessage + 3 * kIndex + 3 * kNumber + 4 * 2;
+constexpr std::size_t kMappingBytes = kMessage + 3 * kIndex + 3 * kNumber + std::size_t{4} * 2;
 constexpr std::size_t kFunctionBytes = kMessage + 4 * kIndex + kNumber;
 constexpr std::size_t kLocationBytes = kMessage + 2 * kIndex + kNumber;
 constexpr std::size_t kLineBytes = kMessage + kIndex + kNumber;
 constexpr std::size_t kLabelBytes = kMessage + 2 * kIndex;
-constexpr std::size_t kSampleBytes = kMessage + 2 * kMessage + 2 * 10;
+constexpr std::size_t kSampleBytes = kMessage + 2 * kMessage + std::size_t{2} * 10;
 // Sample types, times, period, comments, the strings that every profile has, "[truncated]" and the
 // mapping of locations without one.
 constexpr std::size_t kProfileBytes = 2048;
@@ -107,9 +107,8 @@ std::string PartialProfile::FallbackName(const profile::Location& location) cons
   }
   const profile::Mapping& mapping = source_.mappings[static_cast<std::size_t>(location.mapping)];
   const std::string_view path = source_.strings()[mapping.filename];
-  std::snprintf(offset, sizeof offset, "+0x%llx",
-                static_cast<unsigned long long>(location.address - mapping.memory_start +
-                                                mapping.file_offset));
+  const unsigned long long in_file = location.address - mapping.memory_start + mapping.file_offset;
+  std::snprintf(offset, sizeof offset, "+0x%llx", in_file);
   return std::string(path.substr(path.rfind('/') + 1)) + offset;
 }
 

@@ -77,6 +77,7 @@ struct alignas(64) SampleCounters {
 };
 
 // All that the handler shares with the rest. Constant-initialised, never destroyed.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): the padding keeps writers apart
 struct alignas(64) Shared {
   // What every sample reads and next to nobody writes: a cache line of its own.
   std::atomic<ThreadRecord*> records;  // kMaxThreads of them; nullptr before the first registration

@@ -20,7 +20,7 @@ class StringPool {
   const std::vector<std::string_view>& strings() const { return strings_; }
 
  private:
-  static constexpr std::size_t kBlockBytes = 64 * 1024;
+  static constexpr std::size_t kBlockBytes = std::size_t{64} * 1024;
 
   std::string_view Store(std::string_view text);
   void Grow();
