@@ -75,7 +75,7 @@ class CpuProfile::Impl {
  private:
   // In pieces, so that a slow receiver can give up early.
   Status Write(std::string_view bytes) {
-    constexpr std::size_t kPiece = 64 * 1024;
+    constexpr std::size_t kPiece = std::size_t{64} * 1024;
     for (; !bytes.empty(); bytes.remove_prefix(std::min(kPiece, bytes.size()))) {
       if (write_(bytes.substr(0, kPiece))) continue;
       if (!io_status_.ok()) return io_status_;
