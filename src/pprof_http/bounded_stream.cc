@@ -12,7 +12,7 @@
 namespace pprof_http {
 namespace {
 
-constexpr std::size_t kMaxHeadBytes = 16 * 1024;
+constexpr std::size_t kMaxHeadBytes = std::size_t{16} * 1024;
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 constexpr auto kReadTime = std::chrono::seconds(5);    // for a whole head
 constexpr auto kWriteTime = std::chrono::seconds(30);  // for a whole answer

@@ -19,17 +19,17 @@ using pprof::Status;
 
 namespace {
 
-void Send(Response from, httplib::Response* to) {
+void Send(const Response& from, httplib::Response* to) {
   std::string type = "text/plain";
   to->status = from.status;
-  for (auto& [name, value] : from.headers) {
+  for (const auto& [name, value] : from.headers) {
     if (name == "Content-Type") {
       type = value;
     } else {
       to->set_header(name, value);
     }
   }
-  to->set_content(std::move(from.body), type);
+  to->set_content(from.body, type);
 }
 
 }  // namespace
@@ -123,10 +123,16 @@ Server::~Server() {
 }
 
 const std::string& Server::address() const noexcept {
-  static const std::string* const kNone = new std::string();
-  return impl_ == nullptr ? *kNone : impl_->text();
+  union Kept {  // never destroyed, no allocation
+    Kept() : text() {}
+    ~Kept() {}
+    std::string text;
+  };
+  static const Kept kNone;
+  return impl_ == nullptr ? kNone.text : impl_->text();
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the public signature
 pprof::Result<Server> Serve(ServerOptions options) noexcept {
   try {
     const std::optional<Address> address = ParseAddress(options.address);

@@ -15,8 +15,8 @@ using pprof::Status;
 
 // What is kept of an answer, for the log; and what is read before the connection is given up.
 constexpr std::size_t kKeptBytes = 4096;
-constexpr std::size_t kMaxReadBytes = 64 * 1024;
-constexpr std::size_t kMaxHeaderBytes = 256 * 1024;
+constexpr std::size_t kMaxReadBytes = std::size_t{64} * 1024;
+constexpr std::size_t kMaxHeaderBytes = std::size_t{256} * 1024;
 
 // Never destroyed: Start may be called in static construction and destruction.
 struct CurlInit {
@@ -122,7 +122,10 @@ class Options {
 bool SetHeaders(const Settings& settings, Options* options, List* list) {
   for (const auto& [name, value] : settings.headers) {
     // "Name:" would take the header away; "Name;" sends it without a value.
-    if (!Append(list, value.empty() ? name + ';' : name + ": " + value)) return false;
+    std::string line = name;
+    line += value.empty() ? ";" : ": ";
+    line += value;
+    if (!Append(list, line)) return false;
   }
   // No waiting for "100 Continue", no "Accept: */*".
   if (!Append(list, "Expect:") || !Append(list, "Accept:")) return false;

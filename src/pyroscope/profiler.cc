@@ -65,6 +65,7 @@ Result<Profiler> StartWith(const Config& config, const Environment& environment,
 
 }  // namespace internal
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the public signature
 Result<Profiler> Start(Config config) noexcept {
   return internal::StartWith(config, internal::ProcessEnvironment(), pprof::CpuProfileSource(), {});
 }
@@ -75,7 +76,7 @@ Profiler::Profiler(Profiler&&) noexcept = default;
 
 Profiler& Profiler::operator=(Profiler&& other) noexcept {
   if (this != &other) {
-    Profiler{std::move(session_)};  // stops it
+    const Profiler old(std::move(session_));  // stops it
     session_ = std::move(other.session_);
   }
   return *this;

@@ -274,7 +274,7 @@ Status Session::Stop(std::chrono::milliseconds timeout) {
   const Ends ends = WaitForEnds(deadline);
   JoinOrDetach(&window_thread_, ends.windows);
   JoinOrDetach(&upload_thread_, ends.uploads);
-  const Status status = StopStatus(timeout, ends.window_read);
+  Status status = StopStatus(timeout, ends.window_read);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopped_ = true;
