@@ -43,6 +43,8 @@ struct Stats {
   std::uint64_t samples_signal_blocked = 0;  // under "[not sampled: SIGPROF blocked]"
   // Under "[not sampled: SIGPROF taken by another handler]": all CPU time since it was taken twice.
   std::uint64_t samples_handler_taken = 0;
+  // Under "[not sampled: paused for exec]": between PrepareForExec and ExecFailed.
+  std::uint64_t samples_paused_for_exec = 0;
 
   // Stacks (deliveries, not weights).
   std::uint64_t stacks_complete = 0;       // reached the thread's entry

@@ -31,6 +31,7 @@ constexpr Counter kCounters[] = {
     {"samples_threads_unseen", &Stats::samples_threads_unseen},
     {"samples_signal_blocked", &Stats::samples_signal_blocked},
     {"samples_handler_taken", &Stats::samples_handler_taken},
+    {"samples_paused_for_exec", &Stats::samples_paused_for_exec},
     {"stacks_complete", &Stats::stacks_complete},
     {"stacks_truncated", &Stats::stacks_truncated},
     {"stacks_no_unwind_row", &Stats::stacks_no_unwind_row},

@@ -50,6 +50,7 @@ void ReadSampler(Stats& stats) {
   stats.samples_threads_unseen = owed(sampler::Special::kUnseenThreads);
   stats.samples_signal_blocked = owed(sampler::Special::kSignalBlocked);
   stats.samples_handler_taken = owed(sampler::Special::kHandlerTaken);
+  stats.samples_paused_for_exec = owed(sampler::Special::kPausedForExec);
   stats.handler_replaced = from.handler_replaced;
   stats.library_cpu_ns = from.library_cpu_ns;
   stats.ring_bytes = from.ring_bytes;

@@ -44,6 +44,8 @@ std::string_view SpecialFrameName(Special special) noexcept {
       return "[not sampled: SIGPROF blocked]";
     case Special::kHandlerTaken:
       return "[not sampled: SIGPROF taken by another handler]";
+    case Special::kPausedForExec:
+      return "[not sampled: paused for exec]";
     case Special::kCount:
       break;
   }

@@ -28,6 +28,7 @@ enum class Special : std::uint8_t {
   kUnseenThreads,
   kSignalBlocked,
   kHandlerTaken,
+  kPausedForExec,
   kCount,
 };
 std::string_view SpecialFrameName(Special special) noexcept;

@@ -180,7 +180,7 @@ void Sampler::GuardHandler() noexcept {
                          "foreign signals go to the new one");
   }
   handlers_lost_ = 2;
-  timers_.TurnOff();
+  timers_.TurnOff(Special::kHandlerTaken);
   base::LogOnce(LogLevel::kError, "handler replaced twice",
                 "SIGPROF was taken by another handler again: sampling is off until all profiles "
                 "are stopped; only one user of SIGPROF can run at a time");

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "src/pprof/base/log.h"
 #include "src/pprof/base/status.h"
@@ -170,6 +171,7 @@ Status Sampler::StartSampling(int rate) noexcept {
   Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;
   handlers_lost_ = 0;
+  paused_ = false;
   ChooseMagic();
   reentrant_seen_ = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
   Status collecting = StartCollector();
@@ -237,6 +239,30 @@ void Sampler::StopCollector() noexcept {
   g_shared.wake.store(1, std::memory_order_release);
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   collector_.join();
+}
+
+void Sampler::PauseForExec() noexcept {
+  Sampler* const sampler = g_sampler.load(std::memory_order_acquire);
+  if (sampler != nullptr) {
+    const std::lock_guard<std::mutex> control(sampler->control_mutex_);
+    const std::lock_guard<std::mutex> lock(sampler->mutex_);
+    if (!sampler->windows_.empty() && !sampler->paused_ && sampler->handlers_lost_ < 2) {
+      sampler->paused_ = true;
+      sampler->timers_.TurnOff(Special::kPausedForExec);
+    }
+  }
+  DropPendingSignals();  // also of timers that were deleted before
+}
+
+void Sampler::ResumeAfterExec() noexcept {
+  Sampler* const sampler = g_sampler.load(std::memory_order_acquire);
+  if (sampler == nullptr) return;
+  const std::lock_guard<std::mutex> control(sampler->control_mutex_);
+  const std::lock_guard<std::mutex> lock(sampler->mutex_);
+  if (!std::exchange(sampler->paused_, false)) return;
+  if (sampler->windows_.empty() || sampler->handlers_lost_ >= 2) return;
+  sampler->timers_.Settle();
+  sampler->timers_.Start(sampler->period_ns_, ++sampler->session_);
 }
 
 SamplerStats Sampler::ReadStats() noexcept {

@@ -55,6 +55,11 @@ class Sampler {
   // REQUIRES: started here.
   void Stop(Window* window) noexcept;
 
+  // No timer and no pending signal of ours from here on, until Resume; windows stay open. Of the
+  // running sampler, if there is one.
+  static void PauseForExec() noexcept;
+  static void ResumeAfterExec() noexcept;
+
   SamplerStats ReadStats() noexcept;
   const TimerStats& timer_stats() const noexcept { return timers_.stats(); }
 
@@ -98,6 +103,7 @@ class Sampler {
   std::atomic<std::uint32_t> idle_ticks_{0};
   std::uint64_t reentrant_seen_ = 0;
   std::uint64_t last_drain_ns_ = 0;
+  bool paused_ = false;    // for exec
   int handlers_lost_ = 0;  // times that SIGPROF was taken from us in this session
   SamplerStats stats_;
   Sampler* left_behind_before_ = nullptr;

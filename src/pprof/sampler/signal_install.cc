@@ -1,19 +1,55 @@
 #include "src/pprof/sampler/signal_install.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <new>
 
 #include "src/pprof/base/status.h"
 #include "src/pprof/handler/handler.h"
+#include "src/pprof/handler/thread_record.h"
 
 namespace pprof::sampler {
+
+namespace {
+
+bool IsOurs(const siginfo_t& info) noexcept {
+  const std::uint32_t magic = handler::g_shared.magic.load(std::memory_order_relaxed);
+  const auto cookie = reinterpret_cast<std::uint64_t>(info.si_value.sival_ptr);
+  return info.si_code == SI_TIMER && magic != 0 && (cookie >> 48) == magic;
+}
+
+}  // namespace
 
 bool SignalHandlerInPlace() noexcept {
   struct sigaction now = {};
   if (sigaction(SIGPROF, nullptr, &now) != 0) return false;
   return (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handler::OnSigprof;
+}
+
+void DropPendingSignals() noexcept {
+  constexpr int kMost = 8;  // at most two can be pending, unless somebody keeps sending
+  sigset_t ours;
+  sigset_t before;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGPROF);
+  pthread_sigmask(SIG_BLOCK, &ours, &before);
+  siginfo_t others[kMost];
+  int count = 0;
+  for (int i = 0; i < kMost; ++i) {
+    const timespec now = {0, 0};
+    siginfo_t& info = others[count];
+    if (sigtimedwait(&ours, &info, &now) != SIGPROF) break;
+    if (!IsOurs(info)) ++count;
+  }
+  for (int i = 0; i < count; ++i) {
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGPROF, &others[i]);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Status InstallSignalHandler() noexcept {

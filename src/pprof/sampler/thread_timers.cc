@@ -104,9 +104,10 @@ void ThreadTimers::Stop() noexcept {
   }
 }
 
-void ThreadTimers::TurnOff() noexcept {
+void ThreadTimers::TurnOff(Special frame) noexcept {
   Stop();
   const Lock lock(ThreadRegistry::Get().mutex());
+  off_frame_ = frame;
   off_since_ns_ = ProcessCpuNs() - OwnThreadsCpuNs();
 }
 
@@ -249,7 +250,7 @@ void ThreadTimers::Settle() noexcept {
   const Lock lock(registry.mutex());
   if (off_since_ns_ >= 0) {
     const std::int64_t now = ProcessCpuNs() - OwnThreadsCpuNs();
-    books_.Add(Special::kHandlerTaken, now - std::exchange(off_since_ns_, now));
+    books_.Add(off_frame_, now - std::exchange(off_since_ns_, now));
   }
   const bool look = registry.size() <= kMostClocks;
   registry.ForEach([&](ThreadRecord& record) {

@@ -26,8 +26,8 @@ class ThreadTimers final : public labels::ThreadObserver {
   // Disarms all threads and forgets those that were only scanned. What their timers had not
   // delivered until now becomes due.
   void Stop() noexcept;
-  // Stop, but Settle goes on counting what is missed: SIGPROF belongs to somebody else now.
-  void TurnOff() noexcept;
+  // Stop, but Settle goes on counting what is missed, under `frame`, until the next Start.
+  void TurnOff(Special frame) noexcept;
 
   // Looks for new threads when their number changed or when `full`, which also brings the books up
   // to now. Reaps those that ended. Collector only.
@@ -80,6 +80,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t ended_ns_ = 0;             // CPU time of ended threads as far as it was seen
   std::int64_t unseen_accounted_ns_ = 0;  // of the rest: what went into the books
   std::int64_t off_since_ns_ = -1;        // process's clock up to which a TurnOff is accounted for
+  Special off_frame_ = Special::kHandlerTaken;  // of that TurnOff
   CpuBooks books_;
   ExitTail exit_tail_;
   std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
