@@ -60,9 +60,11 @@ struct Stats {
   std::uint64_t threads_scanned = 0;         // found in /proc/self/task
   std::uint64_t threads_over_limit = 0;      // beyond the number of threads this library can hold
   std::uint64_t threads_signal_blocked = 0;  // blocked SIGPROF when they were found
+  std::uint64_t scans_failed = 0;  // /proc/self/task could not be read: only threads with labels or
+                                   // spans are found
   std::uint64_t timers_created = 0;
   std::uint64_t timers_refused =
-      0;  // timer_create failed (RLIMIT_SIGPENDING): that thread is not sampled
+      0;  // no CPU-time timer (RLIMIT_SIGPENDING): that thread is not sampled
   std::uint64_t timers_reaped = 0;  // of threads that had ended
 
   // Labels.

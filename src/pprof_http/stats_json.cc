@@ -42,6 +42,7 @@ constexpr Counter kCounters[] = {
     {"threads_scanned", &Stats::threads_scanned},
     {"threads_over_limit", &Stats::threads_over_limit},
     {"threads_signal_blocked", &Stats::threads_signal_blocked},
+    {"scans_failed", &Stats::scans_failed},
     {"timers_created", &Stats::timers_created},
     {"timers_refused", &Stats::timers_refused},
     {"timers_reaped", &Stats::timers_reaped},

@@ -58,6 +58,7 @@ void ReadSampler(Stats& stats) {
   stats.modules_unreadable = from.modules.modules_unreadable;
   stats.unwind_table_bytes = from.modules.table_bytes;
   const sampler::TimerStats& timers = sampler.timer_stats();
+  stats.scans_failed = Read(timers.scans_failed);
   stats.timers_created = Read(timers.created);
   stats.timers_refused = Read(timers.refused);
   stats.timers_reaped = Read(timers.reaped);

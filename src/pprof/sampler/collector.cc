@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "src/pprof/base/log.h"
 #include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/sampler.h"
 #include "src/pprof/sampler/signal_install.h"
@@ -48,7 +47,9 @@ void Sampler::CollectorMain() noexcept {
     SleepUntilTick();
     if (stop_collector_.load(std::memory_order_acquire)) break;
     Tick(tick % kTicksPerFullScan == 0);
+    SayProblems();
   }
+  SayProblems();
   timers_.EndScans();
   collector_tid_.store(0, std::memory_order_release);
   RemoveOwnThread(tid);
@@ -174,16 +175,9 @@ void Sampler::DeliverLossesAndOwed() noexcept {
 void Sampler::GuardHandler() noexcept {
   if (handlers_lost_ >= 2 || SignalHandlerInPlace()) return;
   ++stats_.handler_replaced;
-  if (++handlers_lost_ == 1 && InstallSignalHandler().ok()) {
-    return base::LogOnce(LogLevel::kWarning, "handler replaced",
-                         "the SIGPROF handler was replaced while a profile runs; taken back once, "
-                         "foreign signals go to the new one");
-  }
+  if (++handlers_lost_ == 1 && InstallSignalHandler().ok()) return;
   handlers_lost_ = 2;
   timers_.TurnOff(Special::kHandlerTaken);
-  base::LogOnce(LogLevel::kError, "handler replaced twice",
-                "SIGPROF was taken by another handler again: sampling is off until all profiles "
-                "are stopped; only one user of SIGPROF can run at a time");
 }
 
 }  // namespace pprof::sampler

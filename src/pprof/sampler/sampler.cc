@@ -178,6 +178,12 @@ Status Sampler::StartSampling(int rate) noexcept {
   if (!collecting.ok()) return collecting;
   g_shared.enabled.store(true, std::memory_order_seq_cst);
   timers_.Start(period_ns_, ++session_);
+  if (g_shared.records.load(std::memory_order_acquire) == nullptr) {
+    StopSampling();
+    return base::MakeStatus(Status::Code::kUnavailable,
+                            "no address space for what is known of threads; it needs 2 MiB, raise "
+                            "RLIMIT_AS (ulimit -v)");
+  }
   if (timers_.armed() > 0 || timers_.last_error() == 0) return {};
   StopSampling();
   return base::MakeStatus(

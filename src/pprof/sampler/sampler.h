@@ -74,6 +74,7 @@ class Sampler {
   void CollectorMain() noexcept;
   void SleepUntilTick() noexcept;
   void Tick(bool full_scan) noexcept;
+  void SayProblems() noexcept;  // problems.cc
 
   // mutex_ held.
   void Drain() noexcept;

@@ -14,7 +14,6 @@
 #include <cstring>
 #include <utility>
 
-#include "src/pprof/base/log.h"
 #include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/timer.h"
 
@@ -129,7 +128,7 @@ void ThreadTimers::Arm(ThreadRecord& record, bool registering) noexcept {
       handler::MakeCookie(magic, record.epoch, ThreadRegistry::IndexOf(record));
   record.delivered.store(0, std::memory_order_relaxed);
   const std::int64_t cpu = ThreadCpuNs(record.tid);
-  if (cpu < 0) return;  // ended meanwhile: the next scan reaps it
+  if (cpu < 0) return Refuse(record, errno);  // or it ended meanwhile: the next scan reaps it
   // What a thread that was born while sampling used until now no timer saw: its exit correction
   // will make up for it, or, since a thread found by a scan may end without a hook, the comparison
   // with the process's clock.
@@ -149,12 +148,6 @@ void ThreadTimers::Refuse(ThreadRecord& record, int error) noexcept {
   record.refused = true;
   last_error_.store(error, std::memory_order_relaxed);
   stats_.refused.fetch_add(1, std::memory_order_relaxed);
-  char line[256];
-  std::snprintf(line, sizeof line,
-                "a thread is not sampled: timer_create: %s; raise RLIMIT_SIGPENDING (ulimit -i), "
-                "which all processes of this user share (see SigQ in /proc/self/status)",
-                std::strerror(error));
-  base::LogOnce(LogLevel::kWarning, "timer refused", line);
 }
 
 // CPU time that the samples of a thread with a timer do not stand for yet; negative if they stand
@@ -307,10 +300,16 @@ void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
 
 void ThreadTimers::Scan(bool full) noexcept {
   const std::uint64_t links = tasks_.Links();
-  if (links == 0 || (!full && links == last_links_)) return;
+  if (links == 0) return ScanFailed(errno);
+  if (!full && links == last_links_) return;
   last_links_ = links;
   ScanAll();
   if (full) Settle();
+}
+
+void ThreadTimers::ScanFailed(int error) noexcept {
+  scan_error_.store(error, std::memory_order_relaxed);
+  stats_.scans_failed.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ThreadTimers::ScanAll() noexcept {
@@ -322,7 +321,7 @@ void ThreadTimers::ScanAll() noexcept {
       AccountRefused(record);
     });
   }
-  if (!ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) return;
+  if (!ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) return ScanFailed(errno);
   Reap();
 }
 

@@ -14,7 +14,8 @@
 namespace pprof::sampler {
 
 struct TimerStats {
-  std::atomic<std::uint64_t> created{0}, refused{0}, reaped{0}, scanned{0}, signal_blocked{0};
+  std::atomic<std::uint64_t> created{0}, refused{0}, reaped{0}, scanned{0}, signal_blocked{0},
+      scans_failed{0};
 };
 
 // One a sampler. Every function takes the thread registry's lock itself, in short pieces; OnThread*
@@ -52,7 +53,9 @@ class ThreadTimers final : public labels::ThreadObserver {
   const TimerStats& stats() const noexcept { return stats_; }
   // Threads that have a timer now.
   std::uint32_t armed() const noexcept { return armed_.load(std::memory_order_relaxed); }
+  // Of the last timer that was refused; of the last scan that failed.
   int last_error() const noexcept { return last_error_.load(std::memory_order_relaxed); }
+  int scan_error() const noexcept { return scan_error_.load(std::memory_order_relaxed); }
 
  private:
   void Arm(handler::ThreadRecord& record, bool registering) noexcept;
@@ -67,6 +70,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t SumOfThreads() noexcept;
   std::int64_t NotOfKnownThreads() noexcept;
   void ScanAll() noexcept;
+  void ScanFailed(int error) noexcept;
   void VisitThread(std::int32_t tid) noexcept;
   void Reap() noexcept;
   std::int64_t RandomPhase() noexcept;
@@ -87,6 +91,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   TaskDirectory tasks_;           // used by the collector alone
   std::atomic<std::uint32_t> armed_{0};
   std::atomic<int> last_error_{0};
+  std::atomic<int> scan_error_{0};
   TimerStats stats_;
 };
 
