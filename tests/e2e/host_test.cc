@@ -242,6 +242,7 @@ TEST(HostStacks, OfTheSmallestSizeHaveRoomForTheHandler) {
                                 static_cast<std::size_t>(sysconf(_SC_THREAD_STACK_MIN)));
       pthread_t thread;
       const auto work = [](void*) -> void* {
+        const LabelScope scope(Labels({{"k", "v"}}));
         test::BurnMs(50);
         return nullptr;
       };

@@ -56,6 +56,25 @@ TEST(Fork, ChildIsSilentStopIsAnErrorAtOnceAndItMayStartItsOwn) {
   EXPECT_TRUE(profile->Stop().ok());
 }
 
+// Its record, with a timer of the parent in it, goes along.
+TEST(Fork, ChildOfALabelledThreadIsSampledByItsOwnProfile) {
+  ExpectCleanExit(test::RunInChild([]() -> int {
+    auto profile = StartCpuProfile(Discard);
+    if (!profile.ok()) return 1;
+    LabelScope scope(Labels({{"k", "v"}}));
+    test::BurnMs(30);
+    const int status = test::RunInChild([]() -> int {
+      const std::uint64_t before = ReadStats().deliveries;
+      auto own = StartCpuProfile(Discard, {1000});
+      if (!own.ok()) return 2;
+      for (int i = 0; i < 100 && ReadStats().deliveries == before; ++i) test::BurnMs(20);
+      if (!own->Stop().ok()) return 3;
+      return ReadStats().deliveries > before ? 0 : 4;
+    });
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 5;
+  }));
+}
+
 TEST(Fork, LabelsOfTheForkingThreadStayUsableInTheChild) {
   LabelScope scope(Labels({{"k", "v"}}));
   ExpectCleanExit(test::RunInChild([]() -> int {

@@ -9,20 +9,23 @@
 namespace pprof::elf {
 namespace {
 
-// Where process_vm_readv is filtered (some seccomp profiles).
+constexpr ssize_t kNoProc = -2;
+
 ssize_t CopyThroughProc(std::uint64_t address, void* to, std::size_t size) noexcept {
   const int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
+  if (fd < 0) return kNoProc;
   const ssize_t copied = pread(fd, to, size, static_cast<off_t>(address));
   close(fd);
   return copied;
 }
 
+// Through /proc first: some seccomp filters end the process at process_vm_readv.
 ssize_t CopySome(std::uint64_t address, void* to, std::size_t size) noexcept {
+  const ssize_t through_proc = CopyThroughProc(address, to, size);
+  if (through_proc != kNoProc) return through_proc;
   const iovec local = {to, size};
   const iovec remote = {reinterpret_cast<void*>(address), size};
-  const ssize_t copied = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-  return copied > 0 ? copied : CopyThroughProc(address, to, size);
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 }
 
 }  // namespace

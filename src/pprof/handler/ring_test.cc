@@ -82,6 +82,25 @@ TEST_F(RingTest, RefusesWhatDoesNotFitAndKeepsWhatItHas) {
   EXPECT_TRUE(Write(*ring_, 7, 512));
 }
 
+// Where a record does not fit before the end, what is left there counts as used.
+TEST_F(RingTest, DoesNotOverwriteTheOldestWhereItWraps) {
+  std::uint64_t written = 0;
+  while (Write(*ring_, written * 1000, 300)) ++written;
+  ASSERT_EQ(written, 5u);
+  ring_->Pop();
+  EXPECT_FALSE(
+      Write(*ring_, 77, 300));  // the hole at the start is too small, the one at the end too
+  ring_->Pop();
+  EXPECT_TRUE(Write(*ring_, written * 1000, 300));
+  for (std::uint64_t i = 2; i <= written; ++i) {
+    const SampleHeader* sample = ring_->Front();
+    ASSERT_NE(sample, nullptr);
+    EXPECT_EQ(sample->time_ns, i * 1000);
+    ExpectWhole(*sample);
+    ring_->Pop();
+  }
+}
+
 TEST_F(RingTest, LossIsTakenOnceWithTheTimeOfTheFirst) {
   ring_->CountLoss(3, 1000);
   ring_->CountLoss(4, 2000);

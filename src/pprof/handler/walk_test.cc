@@ -250,6 +250,8 @@ TEST_F(WalkTest, StopsWhereTheCallerWouldNotLieAbove) {
   EXPECT_EQ(Run(), WalkEnd::kNotProgressing);
   Start(kFpPc, Address(40), Address(20));  // frame pointer below the stack pointer
   EXPECT_EQ(Run(), WalkEnd::kNotProgressing);
+  Start(kFpPc, Address(40), Address(38));  // the caller's frame would begin where this one does
+  EXPECT_EQ(Run(), WalkEnd::kNotProgressing);
   Start(kFpPc, Address(40), Address(60) + 4);  // not aligned
   EXPECT_EQ(Run(), WalkEnd::kNotProgressing);
 }

@@ -114,6 +114,20 @@ TEST(Aggregate, OverTheCapWeightIsKeptUnderStorageFull) {
   EXPECT_EQ(AggregateBytes(), 0u);
 }
 
+// Few stacks, few contexts, but each of them under each.
+TEST(Aggregate, CombinationsCountTowardsTheCap) {
+  Aggregate aggregate;
+  std::uint64_t refused = 0;
+  for (std::uint64_t stack = 1; stack <= 800; ++stack) {
+    for (std::uint64_t span = 1; span <= 800; ++span) {
+      if (!aggregate.Add(Record({stack}).SpanId(span).Get(), 0)) ++refused;
+    }
+    ASSERT_LE(AggregateBytes(), kAggregateBytesCap);
+  }
+  EXPECT_GT(refused, 100000u);
+  EXPECT_EQ(aggregate.special(Special::kStorageFull), refused);
+}
+
 TEST(WordTable, EqualContentGetsEqualIds) {
   WordTable table;
   std::map<std::uint32_t, std::vector<std::uint64_t>> contents;
