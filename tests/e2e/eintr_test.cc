@@ -160,7 +160,7 @@ bool Nanosleep() {
   return nanosleep(&time, nullptr) < 0 && errno == EINTR;
 }
 bool Usleep() { return usleep(kBlockedUs) < 0 && errno == EINTR; }
-bool Sleep() { return sleep(1) > 0; }
+bool Sleep() { return sleep(2) > 0; }  // what is left, in whole seconds
 bool Poll() { return poll(nullptr, 0, kBlockedUs / 1000) < 0 && errno == EINTR; }
 bool Select() {
   timeval time = {0, kBlockedUs};
@@ -224,7 +224,7 @@ TEST(Eintr, OnlyTheCallsThatAreDocumentedSeeIt) {
       const Poker poker;
       for (int i = 0; i < kTimes; ++i) interrupted += call.once() ? 1 : 0;
     }
-    EXPECT_GT(ReadStats().deliveries - before, 10u) << call.name << ": no sample interrupted it";
+    EXPECT_GE(ReadStats().deliveries - before, 10u) << call.name << ": samples are missing";
     std::printf("  %-22s %2d of %d interrupted\n", call.name, interrupted, kTimes);
     EXPECT_EQ(interrupted > 0, call.sees_eintr) << call.name;
   }
