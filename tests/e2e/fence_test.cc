@@ -187,6 +187,28 @@ TEST(SingleStep, AtEveryInstructionOfALabelScopeTheOldLabelsOrTheNew) {
   }
 }
 
+// Runs `inside` with more different scopes open than a thread remembers merges of.
+template <class F>
+void InManyScopes(int count, F&& inside) {
+  const LabelScope scope(Labels({{"k", count % 2 == 0 ? "new" : "old"}}));
+  if (count == 0) return inside();
+  InManyScopes(count - 1, inside);
+}
+
+// There a scope's set is freed at its end: not while it is published.
+TEST(SingleStep, AtEveryInstructionOfAScopeThatFreesItsLabels) {
+  g_thread = labels::CurrentThread();
+  InManyScopes(2 * labels::ThreadState::kMergeSlots, [] {
+    const LabelScope outer(Labels({{"k", "old"}}));
+    ResetCounts();
+    test::SingleStep([] { LabelScope scope(Labels({{"k", "new"}})); }, CheckLabels);
+    EXPECT_GT(g_old_steps, 10u);
+    EXPECT_GT(g_new_steps, 5u);
+    EXPECT_EQ(g_none_steps, 0u);
+    EXPECT_EQ(g_wrong_steps, 0u);
+  });
+}
+
 const TraceContext* g_contexts[2];
 
 void CheckContext() {

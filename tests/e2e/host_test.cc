@@ -265,11 +265,16 @@ void OnCrash(int) {
   siglongjmp(g_after_crash, 1);
 }
 
-void CrashOnAlternateStacks(std::size_t stack_bytes, bool block_sigprof) {
-  std::vector<char> memory(stack_bytes);
+// On a stack of 16 KiB over a guard page.
+void CrashOnAlternateStacks(bool block_sigprof) {
+  constexpr std::size_t kBytes = 16 * 1024;
+  constexpr std::size_t kGuard = 4096;
+  auto* const memory = static_cast<char*>(
+      mmap(nullptr, kGuard + kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mprotect(memory, kGuard, PROT_NONE);
   stack_t alternate = {};
-  alternate.ss_sp = memory.data();
-  alternate.ss_size = memory.size();
+  alternate.ss_sp = memory + kGuard;
+  alternate.ss_size = kBytes;
   struct sigaction action = {};
   action.sa_handler = OnCrash;
   action.sa_flags = SA_ONSTACK;
@@ -288,7 +293,7 @@ TEST(HostStacks, CrashHandlersOnAlternateStacksAreSampledToo) {
   ExpectZero(test::RunInChild([]() -> int {
     auto profile = StartCpuProfile(Discard, {1000});
     if (!profile.ok()) return 1;
-    CrashOnAlternateStacks(64 * 1024, false);
+    CrashOnAlternateStacks(false);
     return g_delivered_in_crash_handler > 20 ? 0 : 2;
   }));
 }
@@ -301,7 +306,7 @@ TEST(HostStacks, CrashHandlersThatBlockSigprofAreLeftAlone) {
   ExpectZero(test::RunInChild([]() -> int {
     auto profile = StartCpuProfile(Discard, {1000});
     if (!profile.ok()) return 1;
-    CrashOnAlternateStacks(16 * 1024, true);
+    CrashOnAlternateStacks(true);
     return g_delivered_in_crash_handler == 0 ? 0 : 2;
   }));
 }

@@ -33,6 +33,7 @@ using Span = nostd::shared_ptr<trace::Span>;
 
 struct EndedSpan {
   std::string name;
+  std::string labelled;    // span_name of a sample taken while it ended
   std::string profile_id;  // empty: the attribute is not there
   std::string parent_id;
 };
@@ -91,7 +92,8 @@ class KeepingProcessor final : public sdk::SpanProcessor {
   void OnStart(sdk::Recordable&, const trace::SpanContext&) noexcept override {}
   void OnEnd(std::unique_ptr<sdk::Recordable>&& recordable) noexcept override {
     auto* span = static_cast<sdk::SpanData*>(recordable.get());
-    EndedSpan ended{std::string(span->GetName()), "", Hex(span->GetParentSpanId())};
+    EndedSpan ended{std::string(span->GetName()), SpanNameLabel(), "",
+                    Hex(span->GetParentSpanId())};
     const auto found = span->GetAttributes().find("pyroscope.profile.id");
     if (found != span->GetAttributes().end()) {
       ended.profile_id = nostd::get<std::string>(found->second);
