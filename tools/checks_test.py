@@ -4,6 +4,8 @@
     tools/checks_test.py
 """
 
+import importlib.machinery
+import importlib.util
 import pathlib
 import shutil
 import subprocess
@@ -17,6 +19,7 @@ sys.dont_write_bytecode = True
 
 import check_handler_symbols
 import check_includes
+import check_robustness
 import check_style
 
 
@@ -30,6 +33,58 @@ class TempTree(unittest.TestCase):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         return file
+
+
+def load_mutate():
+    loader = importlib.machinery.SourceFileLoader("mutate", str(TOOLS / "mutate"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutate", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Mutations(TempTree):
+    def problems(self, text, old="a = 1;", new="a = 2;", tests=("a_test",)):
+        self.write("src/a.cc", text)
+        mutate = load_mutate()
+        one = mutate.Mutation("one", "src/a.cc", old, new, list(tests))
+        return [p for p in mutate.problems([one], self.root) if "are wanted" not in p]
+
+    def test_text_that_stands_once_is_fine(self):
+        self.assertEqual(self.problems("int a = 1;"), [])
+
+    def test_text_that_is_gone_or_there_twice_is_found(self):
+        self.assertTrue(self.problems("int a = 3;"))
+        self.assertTrue(self.problems("int a = 1; int aa = 1;"))
+
+    def test_no_change_and_no_test_are_found(self):
+        self.assertTrue(self.problems("int a = 1;", new="a = 1;"))
+        self.assertTrue(self.problems("int a = 1;", tests=()))
+
+    def test_too_few_are_found(self):
+        self.assertTrue(load_mutate().problems([], self.root))
+
+
+class Robustness(unittest.TestCase):
+    KNOWN = {"a_test": {"Suite.Case"}}
+
+    def violations(self, cell, running=44):
+        rows = [f"| {n} | x | y | {cell if n == 7 else '`a_test: Suite.Case`'} |" for n in range(1, 45)]
+        text = f"\n{running} of 44 run here.\n" + "\n".join(rows)
+        return check_robustness.check(text, self.KNOWN, {"a_test", "b_test"})
+
+    def test_names_that_exist_are_fine(self):
+        self.assertEqual(self.violations("`a_test: Suite.Case`, `b_test` (as `make test` does)"), [])
+
+    def test_names_that_do_not_exist_are_found(self):
+        for cell in ("`a_test: Suite.Other`", "`c_test: Suite.Case`", "`c_test`"):
+            self.assertEqual(len(self.violations(cell)), 1, cell)
+
+    def test_a_row_without_a_test_must_say_why(self):
+        self.assertEqual(len(self.violations("later")), 1)
+        self.assertEqual(self.violations("not run: no such machine", 43), [])
+
+    def test_the_count_must_be_true(self):
+        self.assertEqual(len(self.violations("not run: no such machine", 44)), 1)
 
 
 class IncludeDirections(TempTree):
