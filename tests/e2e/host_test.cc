@@ -325,7 +325,7 @@ TEST(HostStacks, ExceptionsInFlightOnAllThreads) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
-        const std::int64_t end = test::ThreadCpuNs() + 1000000000;
+        const std::int64_t end = test::ThreadCpuNs() + 500000000;
         while (test::ThreadCpuNs() < end) {
           try {
             ThrowDeep(20);
@@ -339,8 +339,8 @@ TEST(HostStacks, ExceptionsInFlightOnAllThreads) {
   });
   const Stats after = ReadStats();
   const std::uint64_t stacks = after.deliveries - before.deliveries;
-  EXPECT_GT(caught.load(), 10000u);
-  EXPECT_GT(stacks, 200u);
+  EXPECT_GT(caught.load(), 5000u);
+  EXPECT_GT(stacks, 100u);
   std::printf("  %llu of %llu stacks complete\n",
               static_cast<unsigned long long>(after.stacks_complete - before.stacks_complete),
               static_cast<unsigned long long>(stacks));
