@@ -1,9 +1,12 @@
 # Makes one C++ header of the viewer page; run with `cmake -P` whenever one of its sources changes.
 #
-#   cmake -DHTML=page.html -DCSS=page.css "-DJS=a.js;b.js" -DOUT=view_page.h -P assemble_page.cmake
+#   cmake -DHTML=page.html -DCSS=page.css -DLOADER=loader.js "-DJS=a.js;b.js" -DOUT=view_page.h -P assemble_page.cmake
 #
-# The page's own style and script go inline, and their SHA-256 into its Content-Security-Policy, so that nothing else can
-# run in it wherever it is opened. The data comes later, between kPageHead and kPageTail.
+# The page's own style and scripts go inline, and their SHA-256 into its Content-Security-Policy, so that nothing else can
+# run in it wherever it is opened. The script is compressed, which keeps a saved page small; the loader unpacks it, and the
+# policy has the hash of both. The data comes later, between kPageHead and kPageTail.
+
+cmake_minimum_required(VERSION 3.25)
 
 # Hexadecimal digits to base64, as a policy wants hashes.
 function(hex_to_base64 hex result)
@@ -31,28 +34,46 @@ function(hex_to_base64 hex result)
   set(${result} "${text}${equals}" PARENT_SCOPE)
 endfunction()
 
-# No file(READ): it would take semicolons and brackets of the source for list syntax only when split, which is not done here.
-file(READ ${HTML} html)
-file(READ ${CSS} style)
-set(script "'use strict';\n(() => {\n")
-foreach(file IN LISTS JS)
+# Lines without indentation and comments of their own.
+function(read_tight file result)
   file(READ ${file} text)
+  string(REGEX REPLACE "\n[ \t]+" "\n" text "\n${text}")
+  string(REGEX REPLACE "\n//[^\n]*" "" text "${text}")
+  string(REGEX REPLACE "\n\n+" "\n" text "${text}")
+  set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
+# The gzip bytes of `text` in base64; the same for the same text at any time.
+function(compress text result)
+  file(WRITE ${OUT}.script "${text}")
+  file(ARCHIVE_CREATE OUTPUT ${OUT}.script.gz PATHS ${OUT}.script FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
+  file(READ ${OUT}.script.gz hex HEX)
+  string(SUBSTRING ${hex} 0 8 magic)
+  string(SUBSTRING ${hex} 16 -1 rest)
+  hex_to_base64(${magic}00000000${rest} base64)  # without the time of compression
+  set(${result} ${base64} PARENT_SCOPE)
+endfunction()
+
+file(READ ${HTML} html)
+read_tight(${CSS} style)
+set(script "'use strict';(() => {")
+foreach(file IN LISTS JS)
+  read_tight(${file} text)
   string(APPEND script "${text}")
 endforeach()
 string(APPEND script "})();\n")
-foreach(part IN ITEMS style script)
-  string(FIND "${${part}}" "</${part}" found)
-  if(NOT found EQUAL -1)
-    message(FATAL_ERROR "the page's ${part} would end at its own text '</${part}'")
-  endif()
+read_tight(${LOADER} loader)
+foreach(part IN ITEMS style script loader)
   string(SHA256 hash "${${part}}")
   hex_to_base64(${hash} ${part}_hash)
 endforeach()
-set(policy "default-src 'none'; script-src 'sha256-${script_hash}'; style-src 'sha256-${style_hash}'; \
+compress("${script}" packed)
+set(policy "default-src 'none'; script-src 'sha256-${loader_hash}' 'sha256-${script_hash}'; style-src 'sha256-${style_hash}'; \
 connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'")
 string(REPLACE "@POLICY@" "${policy}" html "${html}")
 string(REPLACE "@STYLE@" "${style}" html "${html}")
-string(REPLACE "@SCRIPT@" "${script}" html "${html}")
+string(REPLACE "@LOADER@" "${loader}" html "${html}")
+string(REPLACE "@PACKED@" "${packed}" html "${html}")
 string(FIND "${html}" "@DATA@" at)
 string(SUBSTRING "${html}" 0 ${at} head)
 math(EXPR at "${at} + 6")
