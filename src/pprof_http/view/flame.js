@@ -93,7 +93,7 @@ class FlameGraph {
   }
 
   shortName(node) {
-    if (node === 0) return 'all';
+    if (node === 0) return `all ${duration(this.tree.total[0] * this.tree.scale)}`;
     const fn = this.tree.fn[node];
     if (!this.names.has(fn)) this.names.set(fn, shortName(this.tree.model.functionName[fn]));
     return this.names.get(fn);
@@ -151,7 +151,8 @@ class FlameGraph {
     if (letters < 2) return;
     const name = this.shortName(node);
     const place = node === 0 || this.packages.ofFunction[this.tree.fn[node]].own;
-    words.push([name.length <= letters ? name : name.slice(0, letters - 1) + '…', from + 4, y + ROW / 2 + 1,
+    const part = name.length + 9 <= letters ? `  ${share(this.tree.total[node], this.tree.total[0])}` : '';
+    words.push([name.length <= letters ? name + part : name.slice(0, letters - 1) + '…', from + 4, y + ROW / 2 + 1,
       match ? theme.matchText : place ? theme.text : theme.faint]);
   }
 

@@ -2,9 +2,12 @@
 
 // A tree as columns; node 0 is the root. Children are sorted when somebody looks at them: only what is drawn is looked at.
 class CallTree {
-  constructor(model, samples, scale = 1) {
+  // own: a mark for every function of the program itself; then runs of library frames are left out, but for the first that own
+  // code calls and the leaf.
+  constructor(model, samples, scale = 1, own = null) {
     this.model = model;
     this.scale = scale;
+    this.own = own;
     let room = 1024;
     this.size = 1;
     this.parent = new Int32Array(room).fill(NONE);
@@ -26,9 +29,15 @@ class CallTree {
     const {stackStart, stackFrames, frameFunction, frameLine, sampleStack, sampleCpu} = this.model;
     const weight = sampleCpu[sample];
     const stack = sampleStack[sample];
-    let node = 0;
+    let node = 0, inLibrary = true;
     this.total[0] += weight;
     for (let at = stackStart[stack + 1] - 1; at >= stackStart[stack]; --at) {
+      if (this.own) {
+        const library = this.own[frameFunction[stackFrames[at]]] === 0;
+        const skip = library && inLibrary && at > stackStart[stack];
+        inLibrary = library;
+        if (skip) continue;
+      }
       node = this.child(node, frameFunction[stackFrames[at]], frameLine[stackFrames[at]]);
       this.total[node] += weight;
     }
@@ -169,7 +178,9 @@ const LIBRARY = /^\/usr\/(local\/)?(include|lib|share)|^\/lib|^\.\.?\/|^\/build\
 // {name, own}: the part of the program that a function belongs to, by its file.
 function packageOf(model, fn) {
   const name = model.functionName[fn], file = model.functionFile[fn];
-  if (name.startsWith('[')) return {name: 'not code', own: false, special: true};
+  if (/^\[[^\]]*\]$/.test(name)) return {name: 'not code', own: false, special: true};
+  const unnamed = /^\[([^\]]+)\] 0x/.exec(name);
+  if (unnamed) return {name: unnamed[1], own: false};
   if (!LIBRARY.test(file)) return {name: file.split('/').slice(-3, -1).join('/') || file, own: true};
   if (/\/c\+\+\//.test(file)) return {name: 'C++ library', own: false};
   if (/^\.\.?\//.test(file)) return {name: 'C library', own: false};
@@ -192,7 +203,7 @@ function rankPackages(model) {
   }
   const ranked = [...packages.values()].sort((a, b) => b.self - a.self);
   for (const own of [true, false]) ranked.filter((p) => p.own === own && !p.special).forEach((p, rank) => { p.rank = rank; });
-  return {ranked, ofFunction};
+  return {ranked, ofFunction, own: Uint8Array.from(ofFunction, (place) => (place.own ? 1 : 0))};
 }
 
 // Where the bracket that opens at `at` ends; the text's end if it does not.

@@ -56,7 +56,7 @@ class ProfileView {
   typicalSum() { return this.model.sum(this.view.typical.samples).cpu / Math.max(1, this.view.typical.spans); }
 
   graph(samples, label, scale) {
-    const graph = new FlameGraph({tree: new CallTree(this.model, samples, scale), packages: this.app.packages,
+    const graph = new FlameGraph({tree: new CallTree(this.model, samples, scale, this.app.query.frames === 'own' ? this.app.packages.own : null), packages: this.app.packages,
       label: `Flame graph of ${label}: ${plural(this.model.sum(samples).count, 'sample')}. The table of functions below says the same.`,
       on: {select: (node) => graph === this.main && this.select(node), zoom: (node) => graph === this.main && this.zoom(node)}});
     this.graphs.push(graph);
@@ -69,7 +69,8 @@ class ProfileView {
       'aria-label': 'Search functions and files by regular expression', oninput: () => { this.search(this.input.value); app.set({q: this.input.value}); }});
     this.input.value = app.query.q || '';
     this.trail = h('button', {type: 'button', class: 'out', hidden: true, onclick: () => this.main.zoom(0)}, 'Zoom out (Esc)');
-    return h('div', {class: 'toolbar'}, this.input, this.matched, view.controls, h('span', {class: 'grow'}), waysOut(this.model, view));
+    return h('div', {class: 'toolbar'}, this.input, this.matched, h('span', {class: 'grow'}), view.controls,
+      choice('Frames', [['', 'All frames'], ['own', 'Own code']], app.query.frames || '', (frames) => app.go({frames, z: ''})));
   }
 
   search(expression) {
@@ -86,7 +87,7 @@ class ProfileView {
     const {model, sum, app} = this;
     const rows = functionsOf(model, this.view.samples).filter((row) => matches === null || matches[row.fn]);
     const columns = [
-      {key: 'self', label: 'Self', number: true, title: 'In the function\'s own code', value: (row) => row.self, cell: (row) => [bar(row.self, sum.cpu), duration(row.self)]},
+      {key: 'self', label: 'Self', number: true, title: 'In the function\'s own code', value: (row) => row.self, cell: (row) => [bar(row.self, sum.cpu), h('span', {}, duration(row.self))]},
       {key: 'selfShare', label: '%', number: true, value: (row) => row.self, cell: (row) => share(row.self, sum.cpu)},
       {key: 'total', label: 'Total', number: true, title: 'With all that it calls', value: (row) => row.total, cell: (row) => duration(row.total)},
       {key: 'totalShare', label: '%', number: true, value: (row) => row.total, cell: (row) => share(row.total, sum.cpu)},
@@ -155,20 +156,33 @@ class ProfileView {
 
 function spanFacts(model, span) {
   return [['Started', clock(model.timeOf(span.start))], ['Wall time', duration(span.duration)], ['Status', span.error ? 'failed' : span.ok ? 'ok' : 'unset'],
-    ['Sampled trace', span.sampled ? 'yes' : 'no'], ...span.attributes];
+    ['Sampled trace', span.sampled ? 'yes' : 'no']];
+}
+
+function attributes(span) {
+  return span.attributes.length > 0 && h('ul', {class: 'attributes', 'aria-label': 'Attributes'}, span.attributes.map(([key, value]) =>
+    h('li', {}, h('span', {class: 'faint'}, key), ' ', value)));
+}
+
+function heading(model, view, ...words) {
+  return h('div', {class: 'heading'}, h('h1', {}, words), view.samples.length > 0 && waysOut(model, view));
 }
 
 // Of the wall time, the part that its threads ran.
 function busyBar(span, sum) {
-  const words = `on CPU ${duration(sum.cpu)}, ${share(sum.cpu, span.duration)} of ${duration(span.duration)} wall time`;
-  return h('div', {class: 'busy', role: 'img', 'aria-label': words, title: words}, bar(sum.cpu, span.duration), h('span', {class: 'faint'}, words));
+  const words = `${duration(sum.cpu)} on CPU, ${share(sum.cpu, span.duration)} of ${duration(span.duration)} wall time`;
+  return h('div', {class: 'on-cpu', role: 'img', 'aria-label': words, title: words}, bar(sum.cpu, span.duration), h('span', {class: 'faint'}, words));
 }
 
-function typicalOf(model, span, id) {
+// The samples of all spans of its name, and how many spans they are of.
+function typicalOf(model, span, id, withChildren) {
   const label = (model.samplesOfSpan.get(id) || []).map((i) => model.strings[model.sampleName[i]]).find((name) => name);
   const name = span ? span.name : label;
   const operation = name && model.operations.find((row) => row.name === name);
-  return operation ? {name, spans: operation.spans, samples: model.samplesOfName.get(name) || []} : null;
+  if (!operation) return null;
+  const spans = withChildren ? model.spans.filter((other) => other.name === name) : [];
+  if (spans.length === 0) return {name, spans: operation.spans, samples: model.samplesOfName.get(name) || []};
+  return {name, spans: spans.length, samples: [...new Set(spans.flatMap((other) => model.samplesOf(other.id, true)))]};
 }
 
 function spanPage(app) {
@@ -183,7 +197,7 @@ function spanPage(app) {
   const itself = query.self === '1';
   const samples = itself ? model.samplesOf(id, false) : all;
   const sum = model.sum(samples);
-  const typical = typicalOf(model, span, id);
+  const typical = typicalOf(model, span, id, !itself);
   const trace = span ? span.trace : (model.samplesOfSpan.get(id) || []).map((i) => model.sampleTrace[i]).find((candidate) => candidate !== NONE);
   const reasons = span && samples.length === 0 ? spanReasons(model, span) : [];
   if (itself && samples.length === 0 && all.length > 0) reasons.unshift(`All ${plural(model.sum(all).count, 'sample')} are of spans below it.`);
@@ -191,18 +205,18 @@ function spanPage(app) {
     span && span.children.length > 0 && choice('Which samples', [['', 'With children'], ['1', 'Only itself']], query.self || '', (self) => app.go({self, z: ''})),
     typical && typical.spans > 1 && choice('Compare', [['', 'Alone'], ['1', 'Beside typical']], query.typical || '', (value) => app.go({typical: value, z: ''}))];
   const title = span ? span.name : (typical && typical.name) || 'Span';
-  const facts = [['Span', path[1]], ...(span ? spanFacts(model, span) : [])];
+  const facts = [['Span', path[1]], ...(span ? [...spanFacts(model, span), ...span.attributes] : [])];
   const view = new ProfileView(app, {title, samples, span: span || {id, trace: trace === undefined ? NONE : trace}, typical, reasons, facts, controls});
   app.view = view;
-  return [h('h1', {}, title, span && span.error && h('span', {class: 'badge error'}, 'failed')),
+  return [heading(model, view.view, title, span && span.error && h('span', {class: 'badge error'}, 'failed')),
     h('dl', {class: 'facts'}, fact('Span', h('code', {}, path[1])),
       trace !== undefined && trace !== NONE && fact('Trace', h(model.spans.length > 0 ? 'a' : 'span', {href: model.spans.length > 0 ? link(['trace', model.id(trace)]) : undefined}, h('code', {}, model.id(trace)))),
       span && span.up && fact('Parent', h('a', {href: link(['span', model.id(span.up.id)])}, span.up.name)),
       span && span.profiled !== NONE && span.profiled !== id && model.spanById.has(span.profiled) &&
         fact('Samples in', h('a', {href: link(['span', model.id(span.profiled)])}, model.spanById.get(span.profiled).name)),
       typical && fact('Operation', h('a', {href: link(['op', typical.name])}, typical.name)),
-      facts.slice(1).map(([name, value]) => fact(name, value)), fact('On CPU', duration(sum.cpu)), fact('Samples', count(sum.count))),
-    span && busyBar(span, sum), samples.length === 0 && h('div', {class: 'toolbar'}, controls[0]), view.elements()];
+      (span ? spanFacts(model, span) : []).map(([name, value]) => fact(name, value)), fact('On CPU', duration(sum.cpu)), fact('Samples', count(sum.count))),
+    span && attributes(span), span && busyBar(span, sum), samples.length === 0 && h('div', {class: 'toolbar'}, controls[0]), view.elements()];
 }
 
 function operationPage(app) {
@@ -216,7 +230,7 @@ function operationPage(app) {
   const view = new ProfileView(app, {title: operation.name, samples, facts, reasons: samples.length === 0 ? operationReasons(model, operation.name) : [],
     emptyTitle: 'Why is this operation empty?'});
   app.view = view;
-  return [h('h1', {}, operation.name), h('dl', {class: 'facts'}, facts.map(([name, value]) => fact(name, value))), view.elements(), spansOf(app, operation.name, samples)];
+  return [heading(model, view.view, operation.name), h('dl', {class: 'facts'}, facts.map(([name, value]) => fact(name, value))), view.elements(), spansOf(app, operation.name, samples)];
 }
 
 // The spans behind an operation: the recorded ones, or of a bare profile those that samples name.
@@ -253,8 +267,8 @@ function processPage(app) {
   const sum = model.sum(samples);
   const controls = choice('Which samples', [['', 'Everything'], ['1', 'Outside spans']], query.outside || '', (value) => app.go({outside: value, z: ''}));
   const title = outside ? 'Outside any span' : 'Process';
-  const view = new ProfileView(app, {title, samples, facts: [['CPU', duration(sum.cpu)]], controls, emptyTitle: outside ? 'Nothing ran outside a span' : 'Why is it empty?',
+  const view = new ProfileView(app, {title, samples, facts: [], controls, emptyTitle: outside ? 'Nothing ran outside a span' : 'Why is it empty?',
     reasons: outside && model.all.count > 0 ? ['Every sample carries a span\'s id or name.'] : [...profileReasons(model), ...lossReasons(model)]});
   app.view = view;
-  return [h('h1', {}, title), summary(model), samples.length === 0 && h('div', {class: 'toolbar'}, controls), view.elements()];
+  return [heading(model, view.view, title), summary(model), samples.length === 0 && h('div', {class: 'toolbar'}, controls), view.elements()];
 }

@@ -23,11 +23,11 @@ function operationColumns(model, scale) {
     {key: 'wall', label: 'Wall time', class: 'wall', title: `p50 to p95 and the maximum, on one logarithmic scale from ${duration(scale.least)} to ${duration(scale.most)}`,
       value: (row) => row.p95, cell: (row) => wallRange(row, scale)},
     time('p50', 'p50', 'Half of the spans were shorter'), time('p95', 'p95', '95 % of the spans were shorter'), time('max', 'Max', 'The longest span'),
-    {key: 'each', label: 'CPU / span', number: true, title: 'CPU time of all samples of this name by the number of its spans',
+    {key: 'each', label: 'CPU / span', number: true, title: 'CPU time of all samples of this name by the number of its spans; spans below them have names of their own',
       value: (row) => row.each, cell: (row) => duration(row.each)},
     {key: 'cpu', label: 'CPU', number: true, title: 'CPU time of all samples of this name', value: (row) => row.cpu, cell: (row) => duration(row.cpu)},
     {key: 'share', label: 'Share', number: true, title: 'Of the CPU time of the process', value: (row) => row.cpu,
-      cell: (row) => [bar(row.cpu, model.all.cpu), share(row.cpu, model.all.cpu)]},
+      cell: (row) => [bar(row.cpu, model.all.cpu), h('span', {}, share(row.cpu, model.all.cpu))]},
     {key: 'samples', label: 'Samples', number: true, value: (row) => row.samples, cell: (row) => count(row.samples)},
   ].filter((column) => model.spans.length > 0 || model.doc.operations || !['wall', 'p50', 'p95', 'max', 'errors'].includes(column.key));
 }

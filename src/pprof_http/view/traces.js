@@ -55,7 +55,7 @@ function tracesPage(app) {
     {key: 'name', label: 'Trace', class: 'name', value: (trace) => trace.name, cell: (trace) => [
       h('a', {href: link(['trace', model.id(trace.id)]), title: trace.name}, trace.name), trace.errors > 0 && h('span', {class: 'badge error'}, 'failed')]},
     {key: 'start', label: 'Started', number: true, value: (trace) => trace.start, cell: (trace) => clock(model.timeOf(trace.start)).slice(11, 23)},
-    {key: 'duration', label: 'Duration', number: true, value: (trace) => trace.duration, cell: (trace) => [bar(trace.duration, most, 'wall'), duration(trace.duration)]},
+    {key: 'duration', label: 'Duration', number: true, value: (trace) => trace.duration, cell: (trace) => [bar(trace.duration, most, 'wall'), h('span', {}, duration(trace.duration))]},
     {key: 'cpu', label: 'On CPU', number: true, title: 'CPU time of its samples', value: (trace) => trace.cpu, cell: (trace) => duration(trace.cpu)},
     {key: 'spans', label: 'Spans', number: true, value: (trace) => trace.spans.length, cell: (trace) => count(trace.spans.length)},
     {key: 'samples', label: 'Samples', number: true, value: (trace) => trace.samples, cell: (trace) => count(trace.samples)},
@@ -95,9 +95,9 @@ function waterfallRow(model, trace, {span, depth}) {
       span.error && h('span', {class: 'dot error'}), h('span', {class: 'clip'}, span.name)),
     h('span', {class: 'fall-track'},
       h('span', {class: `fall-bar${span.error ? ' error' : ''}`, style: {left: `${left}%`, width: `max(3px, ${width}%)`}},
-        h('span', {class: 'fall-busy', style: {width: `${busy * 100}%`}})),
-      h('span', {class: `fall-words${left + width > 75 ? ' before' : ''}`, style: left + width > 75 ? {right: `${100 - left}%`} : {left: `${left + width}%`}},
-        duration(span.duration), span.allCount > 0 ? h('span', {class: 'badge'}, count(span.allCount)) : borrowed && h('span', {class: 'badge hollow'}, 'in root'))));
+        h('span', {class: 'fall-busy', style: {width: `${busy * 100}%`}}))),
+    h('span', {class: 'fall-words'}, duration(span.duration)),
+    h('span', {class: 'fall-words'}, span.allCount > 0 ? h('span', {class: 'badge'}, count(span.allCount)) : borrowed ? h('span', {class: 'badge hollow'}, 'in root') : '–'));
 }
 
 // Only the rows that can be seen are in the page.
@@ -121,7 +121,7 @@ function waterfall(model, trace) {
   box.addEventListener('scroll', () => requestAnimationFrame(draw));
   draw();
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => h('span', {style: {left: `${part * 100}%`}}, duration(part * trace.duration)));
-  return h('div', {class: 'fall-box'}, h('div', {class: 'fall-head', 'aria-hidden': 'true'}, h('span', {}, 'Span'), h('span', {class: 'fall-ticks'}, ticks)), box);
+  return h('div', {class: 'fall-box'}, h('div', {class: 'fall-head', 'aria-hidden': 'true'}, h('span', {}, 'Span'), h('span', {class: 'fall-ticks'}, ticks), h('span', {class: 'fall-words'}, 'Wall time'), h('span', {class: 'fall-words'}, 'Samples')), box);
 }
 
 function tracePage(app) {
