@@ -14,6 +14,7 @@ function h(tag, properties, ...children) {
 }
 
 function duration(ns) {
+  if (ns === 0) return '0';
   const sign = ns < 0 ? '−' : '';
   const size = Math.abs(ns);
   for (const [unit, name] of [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']]) {

@@ -57,7 +57,7 @@ function spanReasons(model, span) {
     reasons.push(`It lasted ${duration(span.duration)}, and a sample is taken every ${period} of CPU time: at most about ${share(span.duration, model.period)} ` +
       'of such spans have one. The flame graph of all spans of this name shows them together.');
   } else {
-    reasons.push(`It used less CPU than one sample (${period}) in ${duration(span.duration)}: it waited, for a lock, the disk, the network or another thread.`);
+    reasons.push(`It used less CPU than one sample (${period}) on any thread in ${duration(span.duration)}: it waited, for a lock, the disk, the network or another thread.`);
   }
   return [...reasons, ...outsideReason(model), ...lossReasons(model)];
 }
@@ -69,7 +69,8 @@ function operationReasons(model, name) {
   const moved = spans.find((span) => span.profiled !== NONE && span.profiled !== span.id);
   if (moved) reasons.push('Samples of this work carry the id and the name of the local root of its trace: open the root\'s operation.');
   const wall = spans.reduce((sum, span) => sum + span.duration, 0);
-  reasons.push(`All its spans together used less CPU than one sample (${duration(model.period)})${wall > 0 ? ` in ${duration(wall)}` : ''}.`);
+  reasons.push(`A sample is taken every ${duration(model.period)} of a thread's CPU time, and none fell into these spans` +
+    `${wall > 0 ? ` in ${duration(wall)} of wall time` : ''}: together they most likely used less than ${duration(3 * model.period)} of CPU.`);
   return [...reasons, ...outsideReason(model), ...lossReasons(model)];
 }
 

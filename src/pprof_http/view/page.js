@@ -38,8 +38,12 @@ const app = {
     if (this.view) this.view.dispose();
     this.view = null;
     const [page] = this.path;
-    const content = PAGES[page](this).flat(3).filter(Boolean);
-    $('main').replaceChildren(...content);
+    try {
+      $('main').replaceChildren(...PAGES[page](this).flat(3).filter(Boolean));
+    } catch (error) {  // one broken view leaves the others
+      console.error(error);
+      failed(error);
+    }
     for (const tab of document.querySelectorAll('nav a')) {
       if (tab.dataset.page === (TAB_OF[page] || page)) tab.setAttribute('aria-current', 'page'); else tab.removeAttribute('aria-current');
     }
@@ -76,8 +80,8 @@ async function refresh() {
 }
 
 function failed(error) {
-  $('main').replaceChildren(h('h1', {}, 'Span profile'), empty('There is nothing to show', [error instanceof BadDocument || error instanceof SyntaxError
-    ? `The data in this page cannot be read: ${error.message}` : `The data did not come: ${error.message}`]));
+  const where = error instanceof BadDocument || error instanceof SyntaxError ? 'The data in this page cannot be read' : 'This view could not be made';
+  $('main').replaceChildren(h('h1', {}, 'Span profile'), empty('There is nothing to show', [`${where}: ${error.message}`]));
 }
 
 function keys(event) {

@@ -1,5 +1,10 @@
 // What is computed of a set of samples: the tree of calls, functions, packages; and names fit to be read.
 
+function slotOf(parent, fn) {
+  const hash = Math.imul(parent ^ Math.imul(fn, 0x85EBCA6B), 0x9E3779B1);
+  return hash ^ (hash >>> 15);
+}
+
 // A tree as columns; node 0 is the root. Children are sorted when somebody looks at them: only what is drawn is looked at.
 class CallTree {
   // own: a mark for every function of the program itself; then runs of library frames are left out, but for the first that own
@@ -8,10 +13,11 @@ class CallTree {
     this.model = model;
     this.scale = scale;
     this.own = own;
-    let room = 1024;
+    let frames = 1;
+    for (const i of samples) frames += model.stackStart[model.sampleStack[i] + 1] - model.stackStart[model.sampleStack[i]];
+    const room = Math.min(frames, 1 << 18);
     this.size = 1;
-    this.parent = new Int32Array(room).fill(NONE);
-    this.fn = new Int32Array(room).fill(NONE);
+    this.edge = new Int32Array(2 * room).fill(NONE);  // parent and function side by side: one look at memory while it grows
     this.line = new Int32Array(room);  // NONE: several
     this.first = new Int32Array(room).fill(NONE);
     this.next = new Int32Array(room).fill(NONE);
@@ -20,9 +26,15 @@ class CallTree {
     this.self = new Float64Array(room);
     this.maxDepth = 0;
     this.sorted = new Map();
-    this.slots = new Int32Array(4096).fill(NONE);
+    this.slots = new Int32Array(1 << Math.min(22, 33 - Math.clz32(frames))).fill(NONE);
     for (const i of samples) this.add(i);
-    this.slots = null;
+    this.parent = new Int32Array(this.size);
+    this.fn = new Int32Array(this.size);
+    for (let node = 0; node < this.size; ++node) {
+      this.parent[node] = this.edge[2 * node];
+      this.fn[node] = this.edge[2 * node + 1];
+    }
+    this.slots = this.edge = null;
   }
 
   add(sample) {
@@ -46,16 +58,16 @@ class CallTree {
 
   child(parent, fn, line) {
     const mask = this.slots.length - 1;
-    let slot = (Math.imul(parent, 0x9E3779B1) ^ Math.imul(fn, 0x85EBCA6B)) & mask;
+    let slot = slotOf(parent, fn) & mask;
     for (let node; (node = this.slots[slot]) !== NONE; slot = (slot + 1) & mask) {
-      if (this.parent[node] !== parent || this.fn[node] !== fn) continue;
+      if (this.edge[2 * node] !== parent || this.edge[2 * node + 1] !== fn) continue;
       if (this.line[node] !== line) this.line[node] = NONE;
       return node;
     }
-    if (this.size === this.parent.length) this.grow();
+    if (this.size === this.first.length) this.grow();
     const node = this.size++;
-    this.parent[node] = parent;
-    this.fn[node] = fn;
+    this.edge[2 * node] = parent;
+    this.edge[2 * node + 1] = fn;
     this.line[node] = line;
     this.next[node] = this.first[parent];
     this.first[parent] = node;
@@ -67,10 +79,10 @@ class CallTree {
   }
 
   grow() {
-    for (const name of ['parent', 'fn', 'line', 'first', 'next', 'depth', 'total', 'self']) {
+    for (const name of ['edge', 'line', 'first', 'next', 'depth', 'total', 'self']) {
       const old = this[name];
       this[name] = new old.constructor(old.length * 2);
-      if (name !== 'total' && name !== 'self' && name !== 'depth' && name !== 'line') this[name].fill(NONE);
+      if (name === 'edge' || name === 'first' || name === 'next') this[name].fill(NONE);
       this[name].set(old);
     }
   }
@@ -79,7 +91,7 @@ class CallTree {
     this.slots = new Int32Array(this.slots.length * 4).fill(NONE);
     const mask = this.slots.length - 1;
     for (let node = 1; node < this.size; ++node) {
-      let slot = (Math.imul(this.parent[node], 0x9E3779B1) ^ Math.imul(this.fn[node], 0x85EBCA6B)) & mask;
+      let slot = slotOf(this.edge[2 * node], this.edge[2 * node + 1]) & mask;
       while (this.slots[slot] !== NONE) slot = (slot + 1) & mask;
       this.slots[slot] = node;
     }
@@ -124,17 +136,21 @@ class CallTree {
     if (node === 0 || !file) return '';
     return this.line[node] === NONE ? `${file} (several lines)` : this.line[node] > 0 ? `${file}:${this.line[node]}` : file;
   }
+}
 
-  // What all frames that match weigh together, each stack counted once.
-  matched(matches) {
-    const below = new Uint8Array(this.size);
-    let sum = 0;
-    for (let node = 1; node < this.size; ++node) {  // parents come before their children
-      if (below[this.parent[node]]) below[node] = 1;
-      else if (matches[this.fn[node]]) { below[node] = 1; sum += this.total[node]; }
+// The CPU time of the samples with a function that matches anywhere in their stacks, drawn or not.
+function matchedCpu(model, samples, matches) {
+  const {stackStart, stackFrames, frameFunction, sampleStack} = model;
+  let sum = 0;
+  for (const i of samples) {
+    const end = stackStart[sampleStack[i] + 1];
+    for (let at = stackStart[sampleStack[i]]; at < end; ++at) {
+      if (matches[frameFunction[stackFrames[at]]] === 0) continue;
+      sum += model.sampleCpu[i];
+      break;
     }
-    return sum;
   }
+  return sum;
 }
 
 // Self and total CPU time of functions, as pprof -top counts them: by name, recursion once.

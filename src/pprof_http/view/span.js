@@ -78,7 +78,7 @@ class ProfileView {
     const broken = expression !== '' && matches === null;
     this.input.setAttribute('aria-invalid', String(broken));
     this.matched.textContent = broken ? 'not a regular expression' : matches === null ? ''
-      : `${share(this.main.tree.matched(matches), this.sum.cpu)} matched`;
+      : `${share(matchedCpu(this.model, this.view.samples, matches), this.sum.cpu)} matched`;
     for (const graph of this.graphs) graph.setMatches(matches);
     this.fillFunctions(matches);
   }
