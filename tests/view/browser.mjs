@@ -110,13 +110,13 @@ export function withDocument(like, json, file) {
   return file;
 }
 
-// go tool pprof -top: name to {self, total} in nanoseconds.
+// go tool pprof -top: name to {self, total} in nanoseconds; names as they stand in the file.
 export function top(profile, ...filters) {
-  const text = run('go', 'tool', 'pprof', '-top', '-nodecount=0', '-nodefraction=0', '-edgefraction=0', '-unit=nanoseconds', ...filters, profile);
+  const text = run('go', 'tool', 'pprof', '-top', '-symbolize=none', '-nodecount=0', '-nodefraction=0', '-edgefraction=0', '-unit=nanoseconds', ...filters, profile);
   const rows = {};
   for (const line of text.split('\n')) {
     const found = /^\s*(\d+)(?:ns)?\s+\S+%\s+\S+%\s+(\d+)(?:ns)?\s+\S+%\s+(.*?)(?: \((?:partial-)?inline\))?$/.exec(line);
-    if (found) rows[found[3].replace(/ \((partial-)?inline\)$/, '')] = {self: Number(found[1]), total: Number(found[2])};
+    if (found) rows[found[3]] = {self: Number(found[1]), total: Number(found[2])};
   }
   return rows;
 }

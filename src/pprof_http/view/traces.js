@@ -88,15 +88,15 @@ function waterfallRow(model, trace, {span, depth}) {
   const width = (100 * span.duration) / (trace.duration || 1);
   const busy = Math.min(1, span.allCpu / (span.duration || 1));
   const borrowed = span.profiled !== NONE && span.profiled !== span.id;
-  const words = `${span.name}, starts after ${duration(span.start - trace.start)}, ${duration(span.duration)}, on CPU ${duration(span.allCpu)}, ` +
-    `${plural(span.allCount, 'sample')}${span.error ? ', failed' : ''}${borrowed ? ', counted in its local root' : ''}`;
-  return h('a', {class: 'fall-row', href: link(['span', model.id(span.id)]), 'aria-label': words, title: words},
+  const after = `starts after ${duration(span.start - trace.start)}, on CPU ${duration(span.allCpu)}`;
+  return h('a', {class: 'fall-row', href: link(['span', model.id(span.id)]), title: `${span.name}: ${after}`},
     h('span', {class: 'fall-name', style: {paddingLeft: `${Math.min(depth, 14) * 14}px`}},
-      span.error && h('span', {class: 'dot error'}), h('span', {class: 'clip'}, span.name)),
+      span.error && h('span', {class: 'dot error'}), h('span', {class: 'clip'}, span.name), h('span', {class: 'offscreen'}, `${span.error ? ', failed' : ''}, ${after}, wall time `)),
     h('span', {class: 'fall-track'},
       h('span', {class: `fall-bar${span.error ? ' error' : ''}`, style: {left: `${left}%`, width: `max(3px, ${width}%)`}},
         h('span', {class: 'fall-busy', style: {width: `${busy * 100}%`}}))),
     h('span', {class: 'fall-words'}, duration(span.duration)),
+    h('span', {class: 'offscreen'}, ', samples '),
     h('span', {class: 'fall-words'}, span.allCount > 0 ? h('span', {class: 'badge'}, count(span.allCount)) : borrowed ? h('span', {class: 'badge hollow'}, 'in root') : '–'));
 }
 
