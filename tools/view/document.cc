@@ -57,20 +57,19 @@ class Converter {
   json Run(const pprof_reader::Profile& profile) {
     label_sets_.Put({}, [] { return json::array(); });
     for (const pprof_reader::Sample& sample : profile.samples) AddSample(sample);
-    json document = {{"version", 1},
-                     {"origin_ns", std::to_string(profile.time_ns)},
-                     {"service", ""},
-                     {"process", {{"pid", 0}, {"command", Command(profile)}}},
-                     {"generated_ns", profile.duration_ns},
-                     {"live", false},
-                     {"profile",
-                      {{"start_ns", 0},
-                       {"duration_ns", profile.duration_ns},
-                       {"period_ns", profile.period_ns}}},
-                     {"spans", json::array()},
-                     {"stats", json::array()},
-                     {"dropped", json::object()},
-                     {"notes", profile.comments}};
+    json document = {
+        {"version", 1},
+        {"origin_ns", std::to_string(profile.time_ns)},
+        {"service", ""},
+        {"process", {{"pid", 0}, {"command", Command(profile)}}},
+        {"generated_ns", profile.duration_ns},
+        {"live", false},
+        {"profile",
+         {{"start_ns", 0}, {"duration_ns", profile.duration_ns}, {"period_ns", profile.period_ns}}},
+        {"spans", json::array()},
+        {"stats", json::array()},
+        {"dropped", json::object()},
+        {"notes", profile.comments}};
     document["samples"] = std::move(samples_);
     document["strings"] = strings_.Take();
     document["functions"] = functions_.Take();
@@ -135,8 +134,7 @@ class Converter {
     const auto span = PutId(sample.Label("span_id"));
     const auto trace = PutId(sample.Label("trace_id"));
     const auto name = strings_.Put(sample.Label("span_name"));
-    samples_.push_back(
-        {stack, span, name, trace, sample.count, sample.cpu_ns, PutLabels(sample)});
+    samples_.push_back({stack, span, name, trace, sample.count, sample.cpu_ns, PutLabels(sample)});
   }
 
   Texts strings_{true};

@@ -61,8 +61,8 @@ class Translation {
   }
 
   std::size_t Put(const json& index) {
-    const auto number = static_cast<std::size_t>(
-        Number(index, 0, static_cast<std::int64_t>(from_.size()) - 1));
+    const auto number =
+        static_cast<std::size_t>(Number(index, 0, static_cast<std::int64_t>(from_.size()) - 1));
     if (!from_[number].is_string()) throw Broken{"a text that is none"};
     const auto [place, fresh] = numbers_.emplace(from_[number].get<std::string>(), to_->size());
     if (fresh) to_->push_back(from_[number]);
@@ -113,8 +113,8 @@ class Merger {
   }
 
   void AddSpan(const json& span) {
-    const auto labels = static_cast<std::size_t>(
-        Number(span[9], 0, static_cast<std::int64_t>(labels_.size()) - 1));
+    const auto labels =
+        static_cast<std::size_t>(Number(span[9], 0, static_cast<std::int64_t>(labels_.size()) - 1));
     document_["spans"].push_back(
         {ids_.PutOrNone(span[0]), ids_.PutOrNone(span[1]), ids_.PutOrNone(span[2]),
          strings_.Put(span[3]), Number(span[4], -kMaxTime, kMaxTime) + shift_,

@@ -1,4 +1,5 @@
-// otel-profiling-view: makes one self-contained page of a pprof file whose samples carry span labels.
+// otel-profiling-view: makes one self-contained page of a pprof file whose samples carry span
+// labels.
 //
 //   otel-profiling-view profile.pb.gz [-o profile.html] [--spans spans.json]
 #include <cstdio>
