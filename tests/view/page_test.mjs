@@ -2,6 +2,7 @@
 //
 //   OTELPROF_NODE_MODULES=FOLDER node page_test.mjs OTELPROF_DEMO OTEL_PROFILING_VIEW WORK_FOLDER
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {axe, Checks, launch, makePages, open, run, split, top, view, withDocument} from './browser.mjs';
@@ -261,6 +262,37 @@ await checks.run('broken documents are refused in words', async () => {
     checks.that((await tab.locator('.empty').innerText()).includes('cannot be read'), json);
     await tab.context().close();
   }
+});
+
+await checks.run('live: asks its own server, reloads, saves a page that works alone', async () => {
+  const {head, data, tail} = split(pages.full);
+  const document = {...JSON.parse(data), live: true};
+  const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(head)[1];
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    asked.push(request.url);
+    const page = request.url === '/debug/spans';
+    response.writeHead(page || request.url === '/debug/spans/data' ? 200 : 404, page
+      ? {'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': `${policy}; frame-ancestors 'none'`} : {'Content-Type': 'application/json'});
+    response.end(page ? head + tail : JSON.stringify(document));
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const heard = [];
+  const tab = await open(browser, 'light', heard);
+  await tab.goto(`http://127.0.0.1:${server.address().port}/debug/spans#/status`);
+  await tab.waitForSelector('td code');
+  document.notes.push('a later note');
+  await tab.getByRole('button', {name: 'Reload'}).click();
+  await tab.waitForFunction(() => document.querySelector('main').textContent.includes('a later note'));
+  const [file] = await Promise.all([tab.waitForEvent('download'), tab.getByRole('button', {name: 'Save page'}).click()]);
+  await file.saveAs(pages.at('saved.html'));
+  checks.equal([...new Set(asked)].sort(), ['/debug/spans', '/debug/spans/data'], 'what the page asked for');
+  checks.equal(heard.filter((line) => !line.includes('/debug/spans')), [], 'told');
+  await tab.context().close();
+  await new Promise((done) => { server.close(done); server.closeAllConnections(); });
+  await view(page, pages.at('saved.html'), '#/status');
+  checks.that((await text('main')).includes('a later note'), 'the saved page lacks what the live one had');
+  checks.that(await page.locator('#live').isHidden(), 'the saved page looks live');
 });
 
 await checks.run('100,000 stacks and 10,000 spans', async () => {
