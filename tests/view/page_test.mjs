@@ -94,7 +94,7 @@ await checks.run('sorting by a column and by keyboard, kept in the address', asy
   checks.equal(await head.getAttribute('aria-sort'), 'ascending', 'second press');
   const values = await page.locator('td[data-key=spans]').evaluateAll((cells) => cells.map((one) => Number(one.dataset.value)));
   checks.equal(values, [...values].sort((a, b) => a - b), 'order');
-  checks.that((await hash()).includes('sort=spans'), await hash());
+  await page.waitForFunction(() => location.hash.includes('sort=spans'));
   await page.reload();
   await page.waitForSelector('td[data-key=spans]');
   checks.equal(await page.locator('td[data-key=spans]').evaluateAll((cells) => cells.map((one) => Number(one.dataset.value))), values, 'after a reload');
@@ -149,7 +149,7 @@ await checks.run('search: what matched is pprof\'s focus', async () => {
   const matched = Object.values(top(pages.profile, '-focus=HashTree')).reduce((sum, row) => sum + row.self, 0);
   checks.that(matched > 0, 'pprof matches nothing');
   checks.that(Math.abs(parseFloat(await text('.matched')) - (100 * matched) / of) < 0.06, `${await text('.matched')} for ${(100 * matched) / of}`);
-  checks.that((await hash()).includes('q=HashTree'), await hash());
+  await page.waitForFunction(() => location.hash.includes('q=HashTree'));
   await page.getByRole('button', {name: 'Own code'}).click();
   await page.waitForFunction(() => location.hash.includes('frames=own') && document.querySelector('canvas'));
   checks.that(Math.abs(parseFloat(await text('.matched')) - (100 * matched) / of) < 0.06, 'own code alone changes what matched');

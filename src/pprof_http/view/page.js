@@ -24,11 +24,12 @@ const app = {
     this.query = Object.fromEntries(new URLSearchParams(search || ''));
   },
 
-  // Remembers something in the address without drawing anew.
+  // Remembers something in the address without drawing anew; a little later, since browsers refuse many changes in a row.
   set(query) {
     Object.assign(this.query, query);
-    this.own = link(this.path, this.query);
-    history.replaceState(null, '', this.own);
+    const before = location.hash;
+    clearTimeout(this.later);
+    this.later = setTimeout(() => { if (location.hash === before) history.replaceState(null, '', link(this.path, this.query)); }, 120);
   },
 
   go(query) { location.hash = link(this.path, {...this.query, ...query}); },
