@@ -224,7 +224,7 @@ function operationPage(app) {
   const operation = model.operations.find((row) => row.name === path[1]);
   if (!operation) return [h('h1', {}, 'Operation'), empty(`There is no operation "${path[1]}" in this page`, noSpanReasons(model))];
   const samples = model.samplesOfName.get(operation.name) || [];
-  const facts = [['Spans', count(operation.spans)], ['CPU / span', duration(operation.each)], ['CPU', duration(operation.cpu)],
+  const facts = [[operation.wall ? 'Spans' : 'Span ids', count(operation.spans)], ...(operation.wall ? [['CPU / span', duration(operation.each)]] : []), ['CPU', duration(operation.cpu)],
     ['Share of process', share(operation.cpu, model.all.cpu)], ['Samples', count(operation.samples)],
     ...(operation.wall ? [['p50', duration(operation.p50)], ['p95', duration(operation.p95)], ['Max', duration(operation.max)], ['Errors', count(operation.errors)]] : [])];
   const view = new ProfileView(app, {title: operation.name, samples, facts, reasons: samples.length === 0 ? operationReasons(model, operation.name) : [],

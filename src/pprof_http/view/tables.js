@@ -14,10 +14,11 @@ function wallRange(row, scale) {
 
 function operationColumns(model, scale) {
   const time = (key, label, title) => ({key, label, title, number: true, value: (row) => row[key], cell: (row) => (row.wall ? duration(row[key]) : '–')});
+  const recorded = model.spans.length > 0 || model.doc.operations !== undefined;
   return [
     {key: 'name', label: 'Operation', class: 'name', value: (row) => row.name,
       cell: (row) => h('a', {href: link(['op', row.name]), title: row.name}, row.name)},
-    {key: 'spans', label: 'Spans', number: true, value: (row) => row.spans, cell: (row) => count(row.spans)},
+    {key: 'spans', label: recorded ? 'Spans' : 'Span ids', title: recorded ? undefined : 'Of its samples; spans without a sample are not in a profile', number: true, value: (row) => row.spans, cell: (row) => count(row.spans)},
     {key: 'errors', label: 'Errors', number: true, value: (row) => row.errors,
       cell: (row) => (row.errors > 0 ? h('span', {class: 'badge error'}, count(row.errors)) : '0')},
     {key: 'wall', label: 'Wall time', class: 'wall', title: `p50 to p95 and the maximum, on one logarithmic scale from ${duration(scale.least)} to ${duration(scale.most)}`,
@@ -29,7 +30,7 @@ function operationColumns(model, scale) {
     {key: 'share', label: 'Share', number: true, title: 'Of the CPU time of the process', value: (row) => row.cpu,
       cell: (row) => [bar(row.cpu, model.all.cpu), h('span', {}, share(row.cpu, model.all.cpu))]},
     {key: 'samples', label: 'Samples', number: true, value: (row) => row.samples, cell: (row) => count(row.samples)},
-  ].filter((column) => model.spans.length > 0 || model.doc.operations || !['wall', 'p50', 'p95', 'max', 'errors'].includes(column.key));
+  ].filter((column) => recorded || !['wall', 'p50', 'p95', 'max', 'errors', 'each'].includes(column.key));
 }
 
 function summary(model) {
