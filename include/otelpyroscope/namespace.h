@@ -10,6 +10,14 @@
 
 #define OTELPYROSCOPE_SHARED __attribute__((visibility("default")))
 
+// So that each header of ours may come first.
+OPENTELEMETRY_BEGIN_NAMESPACE
+namespace nostd {}
+namespace trace {}
+namespace context {}
+namespace common {}
+OPENTELEMETRY_END_NAMESPACE
+
 namespace otelpyroscope {
 inline namespace v1 {
 
