@@ -13,6 +13,7 @@ COMPILE = cmake --build --parallel $(JOBS) --preset
 help:
 	@echo 'make demo    run a traced program for ten seconds and show the CPU of its spans'
 	@echo '             (with PYROSCOPE_SERVER_ADDRESS=http://host:4040 it pushes them there as well)'
+	@echo 'make rideshare    start a traced service and load, and print where to look at them (examples/rideshare)'
 	@echo 'make test    build and run all tests, also under the sanitizers; about 30 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
@@ -27,6 +28,13 @@ demo:
 	@mkdir -p $(BUILD)/demo
 	@$(BUILD)/release/examples/demo/otelprof_demo --seconds $(DEMO_SECONDS) --scope root \
 	  --out $(BUILD)/demo/profile.pb.gz --summary $(BUILD)/demo/summary.json
+
+.PHONY: rideshare
+rideshare:
+	@tools/setup demo
+	@$(CONFIGURE) release
+	@$(COMPILE) release --target rideshare_service rideshare_load
+	@examples/rideshare/run $(BUILD)/release/examples/rideshare
 
 # One ctest over all builds, so that one summary counts everything.
 .PHONY: test

@@ -28,7 +28,7 @@ def get(url, timeout=30, headers=None):
         return answer.read()
 
 
-def wait_until(what, condition, seconds):
+def wait_until(what, condition, seconds, pause=0.2):
     """What `condition` returns, once that is true."""
     end = time.monotonic() + seconds
     while True:
@@ -37,7 +37,7 @@ def wait_until(what, condition, seconds):
             return value
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds} s: {what}")
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 def answers(url):

@@ -82,7 +82,7 @@ pprof::LabelSet LabelsOf(const httplib::Request& request, const std::string& rou
   const std::string vehicle =
       request.has_param("vehicle") ? request.get_param_value("vehicle") : route.substr(1);
   return pprof::Labels({{"vehicle", OneOf({"bike", "scooter", "car"}, vehicle)},
-                        {"customer_tier", OneOf({"free", "plus", "business"}, tier)}});
+                        {"customer_tier", OneOf({"free", "plus", "business", "staff"}, tier)}});
 }
 
 // W3C Trace Context, level 2.
