@@ -1,4 +1,5 @@
-// The ride-share service; with the argument `pricing`, the slow service that it asks for prices.
+// The ride-share service; with the argument `pricing`, the slow service that it asks for prices;
+// with `check`, whether one of them answers at LISTEN_ADDRESS (exit code 0), for health checks.
 // Prints one line with its addresses when it is ready; ends on SIGTERM or SIGINT.
 
 #include <pprof_http/pprof_http.h>
@@ -49,9 +50,16 @@ int Serve(const std::string& service, rideshare::HttpServer& server, const char*
   return 0;
 }
 
+int Check() {
+  const auto at = rideshare::ParseAddress(rideshare::Setting("LISTEN_ADDRESS", "127.0.0.1:8080"));
+  const auto answer = httplib::Client(at.host, at.port).Get("/healthz");
+  return answer && answer->status == 200 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "check") == 0) return Check();
   const sigset_t signals = BlockEndSignals();
   const bool pricing = argc > 1 && std::strcmp(argv[1], "pricing") == 0;
   const std::string service =
