@@ -6,7 +6,9 @@
 //   trace_api::Provider::SetTracerProvider(otelpyroscope::NewTracerProvider(provider));
 //
 // A span labels the thread that made it current (trace::Scope), from then until the Scope ends, on
-// whichever thread that is. Code that never makes spans current uses SpanGuard (span_guard.h).
+// whichever thread that is. Work that is handed to other threads takes the span along with
+// CarriedContext (carried_context.h). Code that never makes spans current uses SpanGuard
+// (span_guard.h).
 // Needs opentelemetry-cpp 1.19 or newer, ABI version 1 or 2. Works without exceptions and RTTI.
 #pragma once
 
@@ -16,6 +18,7 @@
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/trace/tracer_provider.h>
 
+#include <otelpyroscope/carried_context.h>
 #include <otelpyroscope/install.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/options.h>

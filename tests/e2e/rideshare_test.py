@@ -140,9 +140,23 @@ def check_texts(files):
     check(set(re.findall(r"^FROM (\S+)", docker, re.M)) == {"debian:12.11-slim"} and "USER 10001:10001" in docker, "Dockerfile")
 
 
+def check_document(files):
+    """The code of docs/pools-and-coroutines.md is that of the programs which are tested."""
+    def lines(text):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    folder = os.path.join(files.examples, "handover")
+    programs = [lines(files.text("handover", name)) for name in sorted(os.listdir(folder)) if name.endswith(".cc")]
+    blocks = re.findall(r"```cpp\n(.*?)```", files.text("..", "docs", "pools-and-coroutines.md"), re.S)
+    check(len(blocks) >= 5, "docs/pools-and-coroutines.md has no code")
+    for block in map(lines, blocks):
+        check(any(program[at:at + len(block)] == block for program in programs for at in range(len(program))),
+              f"docs/pools-and-coroutines.md has code that no program has: {block[0]}")
+
+
 def check_files(examples):
     files = Files(examples)
-    for one in (check_hardening, check_addresses, check_alloy, check_grafana, check_texts):
+    for one in (check_hardening, check_addresses, check_alloy, check_grafana, check_texts, check_document):
         one(files)
 
 

@@ -1,4 +1,5 @@
 // A request's context and labels on threads that it is handed to.
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -91,6 +92,25 @@ TEST(CarriedContext, EmptyTakesLabelsAwayWhileItLasts) {
     EXPECT_FALSE(context::RuntimeContext::GetCurrent().HasKey(trace::kSpanKey));
   }
   EXPECT_EQ(SpanIdLabel(), IdOf(root));
+}
+
+// A coroutine that suspends with a trace::Scope open leaves it to the thread; the carrier ends
+// first.
+TEST(CarriedContext, WhatWasLeftOpenInsideEndsWithIt) {
+  Program program;
+  const Span root = program.Start("root");
+  std::unique_ptr<trace::Scope> left_open;
+  const CarriedContext nothing;
+  OnAnotherThread([&] {
+    {
+      const CarriedScope there(nothing);
+      left_open = std::make_unique<trace::Scope>(root);
+      EXPECT_EQ(SpanIdLabel(), IdOf(root));
+    }
+    EXPECT_TRUE(Unlabelled());
+  });
+  left_open.reset();
+  EXPECT_TRUE(Unlabelled());
 }
 
 // A guard labels without making the span current: only the labels can be carried.
