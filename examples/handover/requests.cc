@@ -109,12 +109,13 @@ int RunTwoRequests(const std::function<void(const Work&)>& serve) {
     std::fprintf(stderr, "%s\n", error.c_str());
     return 1;
   }
-  const bool right = CheckRequest(*profile, requests[0]) & CheckRequest(*profile, requests[1]);
+  const bool first_right = CheckRequest(*profile, requests[0]);
+  const bool second_right = CheckRequest(*profile, requests[1]);
   const auto misplaced = pprof::ReadStats().scopes_misplaced;
   if (misplaced > 0)
     std::printf("%llu scopes ended on a thread where they did not begin\n",
                 static_cast<unsigned long long>(misplaced));
-  return right && misplaced == 0 ? 0 : 1;
+  return first_right && second_right && misplaced == 0 ? 0 : 1;
 }
 
 }  // namespace handover
