@@ -81,10 +81,10 @@ Telemetry::Telemetry(const std::string& service, double sampled_share)
 }
 
 Telemetry::~Telemetry() {
-  // Unwrapped, because the SDK's own type is needed; releasing it sends what is left.
+  // Unwrapped, because the SDK's own type is needed to send what is left.
   auto provider = otelpyroscope::Unwrap(trace::Provider::GetTracerProvider());
   if (auto* ours = dynamic_cast<sdk::trace::TracerProvider*>(provider.get())) {
-    ours->ForceFlush(std::chrono::seconds(2));
+    ours->ForceFlush(std::chrono::seconds(5));
   }
 }
 

@@ -91,10 +91,12 @@ def source_lines(name):
 
 
 def has_lines(flames, name):
-    """True when every frame of the function has its file and a line of it."""
+    """True when the function's frames have its file and lines of it. Line 0 is DWARF's for code that belongs to no line, which
+    clang gives some of an optimised loop's; not all may be such."""
     frames = [frame for frame in flames.frames if re.search(rf"\brideshare::{name}\(", frame.function)]
     first, last = source_lines(name)
-    return frames and all(frame.file.endswith("rideshare/work.cc") and first <= frame.line <= last for frame in frames)
+    return any(frame.line for frame in frames) and all(
+        frame.file.endswith("rideshare/work.cc") and (frame.line == 0 or first <= frame.line <= last) for frame in frames)
 
 
 def check_flames(checks, what, flames, expected):
