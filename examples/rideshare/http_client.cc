@@ -48,7 +48,7 @@ Answer TracedGet(const std::string& address, const std::string& target) {
       carrier, context::RuntimeContext::GetCurrent());
   httplib::Client client(to.host, to.port);
   client.set_connection_timeout(2);
-  client.set_read_timeout(10);
+  client.set_read_timeout(30);
   const auto result = client.Get(target.c_str(), carrier.headers);
   if (!result) {
     span->SetStatus(trace::StatusCode::kError);

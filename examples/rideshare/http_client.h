@@ -11,7 +11,7 @@ struct Answer {
   std::string body;
 };
 
-// GET http://`address`<target>. Any thread; blocks for at most ten seconds.
+// GET http://`address`<target>. Any thread; blocks for some 30 seconds at most.
 Answer TracedGet(const std::string& address, const std::string& target);
 
 }  // namespace rideshare

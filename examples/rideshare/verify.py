@@ -208,11 +208,11 @@ def verify_local(checks, program):
         source = evidence.Local(receiver, {SERVICE: pages, PRICING: pricing_pages})
         evidence.wait_until("the services are ready", lambda: evidence.answers(service + "/healthz"), 30)
         requests = []
-        for seconds in (8, 30):  # the second time, if the machine was too busy for the first
+        for seconds in (8, 30, 60):  # longer, if the machine was too busy
             if source.window(seconds, lambda: requests.__setitem__(slice(None), send_twenty(service))):
                 break
         else:
-            raise TimeoutError("twenty requests took longer than half a minute")
+            raise TimeoutError("twenty requests took longer than a minute")
     receiver.close()  # after the processes, whose end sends the last spans
     for request in requests[:-1]:
         check_request(checks, source, request)

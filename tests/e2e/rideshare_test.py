@@ -184,7 +184,7 @@ def check_run(examples, programs):
             check(page.status == 200, "the page that run prints")
         time.sleep(4)
         os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=40)
+        rest, _ = process.communicate(timeout=100)
         load = re.search(r"^(\d+) requests answered, 0 failed$", rest, re.M)
         check(load and int(load.group(1)) >= 3, f"the load said: {rest}")
         for address in (service, pages, pricing, pricing_pages):
