@@ -23,6 +23,8 @@ MAY_INCLUDE = {
     "src/pprof/unwind": ["src/pprof/base", "src/pprof/elf", "src/pprof/handler"],
     "src/pprof/labels": [PUBLIC, "src/pprof/base", "src/pprof/handler"],
     "src/pprof/profile": [],
+    "src/pprof/spans": ["pprof/span_record.h", "pprof/trace_context.h", "pprof/export.h"],
+    "src/pprof/view": ["pprof/stats.h", "src/pprof/profile", "src/pprof/spans"],
     "src/pprof/encode": ["pprof/profile_source.h", "src/pprof/profile"],
     "src/pprof/symbolize": ["src/pprof/elf"],
     "src/pprof/sampler": [PUBLIC, "src/pprof/base", "src/pprof/handler", "src/pprof/labels",
@@ -33,7 +35,8 @@ MAY_INCLUDE = {
     "include/pprof": [],
     "include/pyroscope": ["include/pprof"],
     "include/pprof_http": ["include/pprof"],
-    "include/otelpyroscope": ["pprof/trace_context.h", "pprof/labels.h", "pprof/export.h"],
+    "include/otelpyroscope": ["pprof/trace_context.h", "pprof/labels.h", "pprof/span_record.h",
+                              "pprof/export.h"],
 }
 # Where opentelemetry headers may be included at all; the bridge sees the API only.
 OPENTELEMETRY = ["include/otelpyroscope", "tests", "examples", "bench"]
