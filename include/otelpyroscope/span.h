@@ -20,6 +20,8 @@
 
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/span_labels.h>
+#include <otelpyroscope/span_notes.h>
+#include <pprof/span_record.h>
 #include <pprof/trace_context.h>
 
 namespace otelpyroscope {
@@ -81,14 +83,21 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
 
   ~ProfiledSpan() override {
     BeforeEnd();  // the span inside ends itself when it goes
+    if (record_ != nullptr) {
+      record_->End();
+      record_->Release();
+    }
     Release(labels_, home_);
   }
 
   // Lives as long as this object, never changes.
   const pprof::TraceContext& labels() const noexcept { return labels_; }
+  // Takes over the reference. Before anybody else knows of this object.
+  void set_record(pprof::SpanRecord* record) noexcept { record_ = record; }
 
   void SetAttribute(nostd::string_view key, const common::AttributeValue& value) noexcept override {
     inner_->SetAttribute(key, value);
+    if (record_ != nullptr) NoteAttribute(*record_, key, value);
   }
   void AddEvent(nostd::string_view name) noexcept override { inner_->AddEvent(name); }
   void AddEvent(nostd::string_view name, common::SystemTimestamp time) noexcept override {
@@ -113,14 +122,17 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
 #endif
   void SetStatus(trace::StatusCode code, nostd::string_view description) noexcept override {
     inner_->SetStatus(code, description);
+    if (record_ != nullptr) NoteStatus(*record_, code);
   }
   void UpdateName(nostd::string_view name) noexcept override {
     inner_->UpdateName(name);
+    if (record_ != nullptr) record_->SetName(AsText(name));
     if (!owns_name_ || home_ == nullptr || ended_.load(std::memory_order_relaxed)) return;
     home_->SetName(std::string_view(name.data(), name.size()));
   }
   void End(const trace::EndSpanOptions& options) noexcept override {
     BeforeEnd();
+    if (record_ != nullptr) record_->End(options.end_steady_time.time_since_epoch().count());
     inner_->End(options);
   }
   trace::SpanContext GetContext() const noexcept override { return inner_->GetContext(); }
@@ -139,7 +151,8 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   const bool owns_name_;
   const bool id_at_end_;
   std::atomic<bool> ended_{false};
-  trace::Span* const inner_;  // `owner_`'s, whose get() is a virtual call
+  pprof::SpanRecord* record_ = nullptr;  // while somebody watches spans
+  trace::Span* const inner_;             // `owner_`'s, whose get() is a virtual call
   const nostd::shared_ptr<trace::Span> owner_;
 };
 

@@ -17,6 +17,8 @@
 #include <otelpyroscope/parent.h>
 #include <otelpyroscope/span.h>
 #include <otelpyroscope/span_labels.h>
+#include <otelpyroscope/span_notes.h>
+#include <pprof/span_record.h>
 
 namespace otelpyroscope {
 inline namespace v1 {
@@ -27,6 +29,7 @@ namespace internal {
 // async-signal-safe.
 inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& span,
                                                std::string_view name, bool asked_us,
+                                               const common::KeyValueIterable& attributes,
                                                const trace::StartSpanOptions& start,
                                                const Options& options) noexcept {
   trace::Span* const inner = span.get();
@@ -45,6 +48,10 @@ inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& s
     return std::move(
         span);  // NOLINT(clang-analyzer-cplusplus.Move): moved only where there was memory
   }
+  if (pprof::SpansWanted()) {
+    wrapped->set_record(
+        NoteStart(wrapped->labels(), role.parent, role.sampled, name, attributes, start));
+  }
   return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
 }
 
@@ -61,7 +68,7 @@ class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {
     const std::uint32_t asked = thread.asked;
     nostd::shared_ptr<trace::Span> span = inner_->StartSpan(name, attributes, links, options);
     return WrapSpan(span, std::string_view(name.data(), name.size()), thread.asked != asked,
-                    options, options_);
+                    attributes, options, options_);
   }
 
 #if OPENTELEMETRY_ABI_VERSION_NO == 1
