@@ -27,6 +27,7 @@ struct Request {
   // True when the client went away or the server stops; polled some 20 times a second by the thread
   // that called Handle. Empty: never.
   std::function<bool()> cancelled;
+  std::string_view accept_encoding = {};  // the header of that name; gzip is used if it allows it
 };
 
 struct Response {
@@ -43,15 +44,26 @@ struct Response {
 //   /debug/pprof/cmdline             the program's arguments, separated by NUL
 //   /debug/pprof/stats               pprof::Stats as JSON
 //
-// Other methods than GET and HEAD: 405. More than 16 profiles at once: 503. What Go has and C++
-// cannot have (heap, goroutine, ...): 404 with the reason. Any thread; blocks the caller for
-// seconds=N or until cancelled. Not async-signal-safe.
+// and, while the program watches its spans (pprof::WatchSpans, or ServerOptions::spans), for GET:
+//
+//   /debug/spans                     a page of operations, traces and the flame graphs of spans
+//   /debug/spans/data                what it shows, as JSON (docs/spans-document.md)
+//   /debug/spans/<span_id>?format=F  the samples of one span: text (default), folded or pb
+//
+// The latter tell what requests did: mount them only where nobody else gets at them. Other methods
+// than GET and HEAD: 405. More than 16 profiles at once: 503. What Go has and C++ cannot have
+// (heap, goroutine, ...): 404 with the reason. Any thread; blocks the caller for seconds=N or until
+// cancelled. Not async-signal-safe.
 PPROF_EXPORT Response Handle(const Request& request) noexcept;
 
 struct ServerOptions {
   // host:port. Port 0: any free one. An IPv6 address stands in brackets. ":6060" listens on all
   // interfaces.
   std::string address = "127.0.0.1:6060";
+  // Watches spans as long as the server lives, and serves them under /debug/spans; the environment
+  // variable OTEL_PROFILING_SPANS=true does the same. Only on a loopback address: elsewhere a
+  // warning is logged, and those routes answer 403.
+  bool spans = false;
 };
 
 // A small HTTP server for the routes above, with threads of its own. Move-only; members from any

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "src/pprof_http/spans_routes.h"
 #include "src/pprof_http/target.h"
 
 namespace pprof_http {
@@ -30,6 +31,7 @@ constexpr std::string_view kIndex = R"(<!doctype html>
 <ul>
 <li><a href="profile?seconds=10">profile?seconds=10</a>: CPU profile of the next seconds (1 to 600), for <code>go tool pprof</code></li>
 <li><a href="cmdline">cmdline</a>: how this program was started, arguments separated by NUL</li>
+<li><a href="../spans">/debug/spans</a>: operations, traces and span flame graphs, if this program watches its spans</li>
 <li><a href="stats">stats</a>: counters of the profiler, what it lost among them</li>
 </ul>
 </body>
@@ -165,6 +167,7 @@ Response RouteName(std::string_view name, const Request& request, pprof::Profile
 }  // namespace
 
 Response Route(const Request& request, pprof::ProfileSource& source) {
+  if (IsSpansPath(PathOf(request.target))) return RouteSpans(request);
   if (request.method != "GET" && request.method != "HEAD") {
     Response refused = Sentence(405, "only GET and HEAD are answered");
     refused.headers.emplace_back("Allow", "GET, HEAD");

@@ -2,16 +2,22 @@
 
 #include <pprof/log.h>
 #include <pprof/profile_source.h>
+#include <pprof/span_watch.h>
 #include <pprof_http/pprof_http.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <memory>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "src/pprof_http/address.h"
 #include "src/pprof_http/http_server.h"
+#include "src/pprof_http/spans_routes.h"
+#include "src/pprof_http/target.h"
 
 namespace pprof_http {
 
@@ -52,6 +58,20 @@ class Server::Impl {
     return StartThread();
   }
 
+  // Without it the routes say that nobody watches spans.
+  void WatchSpans() {
+    if (!loopback_) {
+      return pprof::Log(pprof::LogLevel::kWarning,
+                        "spans are not served on " + text_ + ": only on a loopback address");
+    }
+    auto watch = pprof::WatchSpans();
+    if (!watch.ok()) {
+      return pprof::Log(pprof::LogLevel::kWarning,
+                        "no spans under /debug/spans: " + watch.status().message);
+    }
+    watch_ = std::make_unique<pprof::SpanWatch>(std::move(*watch));
+  }
+
   const std::string& text() const { return text_; }
   bool OfThisProcess() const { return pid_ == getpid(); }
   // In a fork child the thread does not exist and cannot be joined; the socket stays the parent's.
@@ -67,7 +87,11 @@ class Server::Impl {
       if (loopback_ && !host.empty() && !IsLoopback(HostOfHeader(host))) {
         return Send({403, {}, "this server answers requests for localhost only\n"}, &response);
       }
-      Send(Handle({request.method, request.target, cancelled}), &response);
+      if (!loopback_ && IsSpansPath(PathOf(request.target))) {
+        return Send({403, {}, "spans are served on a loopback address only\n"}, &response);
+      }
+      const std::string encodings = request.get_header_value("Accept-Encoding");
+      Send(Handle({request.method, request.target, cancelled, encodings}), &response);
     };
   }
 
@@ -102,6 +126,7 @@ class Server::Impl {
   Address address_;
   const bool loopback_;
   std::string text_;
+  std::unique_ptr<pprof::SpanWatch> watch_;
   HttpServer server_;
   std::thread thread_;
   const pid_t pid_ = getpid();
@@ -132,6 +157,22 @@ const std::string& Server::address() const noexcept {
   return impl_ == nullptr ? kNone.text : impl_->text();
 }
 
+namespace {
+
+bool SpansByEnvironment() {
+  const char* const value = std::getenv("OTEL_PROFILING_SPANS");
+  if (value == nullptr) return false;
+  const std::string_view text = value;
+  if (text == "true" || text == "1") return true;
+  if (!text.empty() && text != "false" && text != "0") {
+    pprof::Log(pprof::LogLevel::kWarning,
+               "OTEL_PROFILING_SPANS is neither true nor false: spans are not watched");
+  }
+  return false;
+}
+
+}  // namespace
+
 // NOLINTNEXTLINE(performance-unnecessary-value-param): the public signature
 pprof::Result<Server> Serve(ServerOptions options) noexcept {
   try {
@@ -149,6 +190,7 @@ pprof::Result<Server> Serve(ServerOptions options) noexcept {
                      ", which other machines may reach: they tell how this program is built and "
                      "what it does");
     }
+    if (options.spans || SpansByEnvironment()) impl->WatchSpans();
     return Server(std::move(impl));
   } catch (...) {
     return Status{Status::Code::kUnavailable, "no memory to start a server"};

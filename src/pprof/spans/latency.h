@@ -27,7 +27,7 @@ class LatencyHistogram {
     const auto wanted =
         static_cast<std::uint64_t>(fraction * static_cast<double>(total_) + 0.999999);
     std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < kBuckets; ++i) {
+    for (std::size_t i = 0; i + 1 < kBuckets; ++i) {  // the last one has no top
       seen += counts_[i];
       if (seen != 0 && seen >= wanted) return std::min(Top(i), max_);
     }
