@@ -19,6 +19,7 @@
 
 #include <gtest/gtest.h>
 #include <pprof/labels.h>
+#include <pprof/span_watch.h>
 #include <pprof/stats.h>
 
 #include "tests/otelpyroscope/fresh_process.h"
@@ -205,6 +206,29 @@ TEST(NoMemory, LabelScopes) {
     EXPECT_TRUE(value.empty() || value == "2");
   });
   EXPECT_GT(failed, 3);
+}
+
+// Notes that are missing are no labels: they are not counted as such, and the spans are whole.
+TEST(NoMemory, WatchedSpans) {
+  const auto watch = pprof::WatchSpans();
+  ASSERT_TRUE(watch.ok());
+  Program program;
+  int failed = 0;
+  for (int n = 0;; ++n) {
+    t_failed = false;
+    t_until_failure = n;
+    const Span span = program.Start("root");
+    for (int i = 0; i < 4; ++i) span->SetAttribute("key", nostd::string_view("value"));
+    span->UpdateName("a name that is longer than the thirty-two bytes there are");
+    span->SetStatus(trace::StatusCode::kError, "");
+    span->End();
+    t_until_failure = -1;
+    if (!t_failed) break;
+    ++failed;
+    EXPECT_TRUE(span->GetContext().IsValid());
+  }
+  EXPECT_GE(failed, 4) << "span, record, attributes, name";
+  EXPECT_TRUE(watch->Document().ok());
 }
 
 TEST(NoMemory, ProvidersAndTracers) {

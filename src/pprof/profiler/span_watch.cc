@@ -42,7 +42,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kFoldEvery = std::chrono::milliseconds(100);
 constexpr auto kFoldSoon = std::chrono::milliseconds(10);  // while spans come fast
 constexpr auto kCutEvery = std::chrono::seconds(10);
-constexpr auto kFreshEnough = std::chrono::milliseconds(500);
+constexpr auto kFreshEnough = std::chrono::milliseconds(50);
 
 std::int64_t Now(clockid_t clock) noexcept {
   timespec now{};
