@@ -15,10 +15,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include "src/pprof/spans/record.h"
 
 namespace {
 
@@ -133,6 +136,36 @@ Comparison Compare(const Side& without, const Side& with, F&& measure) {
   return {Median(reference), Median(difference), Median(ratio)};
 }
 
+void ForgetRecords() {
+  using pprof::spans::Record;
+  for (Record* record = pprof::spans::TakeEnded(); record != nullptr;) {
+    Record* const next = record->next;
+    pprof::spans::Unref(record);
+    record = next;
+  }
+}
+
+// What a span costs more while somebody watches spans. Records are taken and freed between the
+// segments, as the watch's own thread does.
+template <class F>
+void ReportWatched(const char* name, const Side& side, F&& measure) {
+  std::vector<double> reference, difference;
+  for (int pair = -1; pair < kPairs; ++pair) {
+    double value[2];
+    for (int turn = 0; turn < 2; ++turn) {
+      const bool watched = ((pair + turn) & 1) != 0;
+      if (watched) pprof::spans::Want(std::int64_t{16} << 20);
+      value[watched ? 1 : 0] = measure(side);
+      ForgetRecords();
+      if (watched) pprof::spans::StopWanting();
+    }
+    if (pair < 0) continue;
+    reference.push_back(value[0]);
+    difference.push_back(value[1] - value[0]);
+  }
+  std::printf("%s %.1f ns 100 %.1f\n", name, Median(difference), Median(reference));
+}
+
 void Report(const char* prefix, const Side& without, const Side& with) {
   const Comparison scope = Compare(without, with, Scopes);
   const Comparison nested = Compare(without, with, NestedScopes);
@@ -165,5 +198,7 @@ int main() {
   // traced program has more, the exporter's at least.
   std::thread([] {}).join();
   Report("bridge.threads", without, with);
+  ReportWatched("bridge.watched_child_extra", with, Children);
+  ReportWatched("bridge.watched_root_extra", with, Roots);
   return 0;
 }

@@ -3,10 +3,14 @@
 // and a summary for programs.
 
 #include <pprof/profile.h>
+#include <pprof/span_watch.h>
 #include <pprof/stats.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "examples/demo/accounting.h"
 #include "examples/demo/options.h"
@@ -30,6 +34,29 @@ void ShowProgress(double seconds, std::size_t spans) {
                shown < g_seconds ? shown : g_seconds, g_seconds, spans, terminal ? "  " : "\n");
 }
 
+// Spans beside their samples, for a page. Nothing is recorded unless a path is given.
+class SpansFile {
+ public:
+  explicit SpansFile(const std::string& path) : path_(path) {
+    if (path.empty()) return;
+    pprof::SpanWatchOptions options;
+    options.service = demo::kServiceName;
+    auto watch = pprof::WatchSpans(options);
+    status_ = watch.status();
+    if (watch.ok()) watch_.emplace(std::move(*watch));
+  }
+  // Empty: done, or not asked for.
+  std::string Write() {
+    if (watch_.has_value()) status_ = watch_->WriteDocument(path_);
+    return status_.message;
+  }
+
+ private:
+  const std::string path_;
+  pprof::Status status_;
+  std::optional<pprof::SpanWatch> watch_;
+};
+
 int Fail(const char* what, const std::string& why) {
   std::fprintf(stderr, "demo: %s: %s\n", what, why.c_str());
   return 1;
@@ -49,6 +76,8 @@ int main(int argc, char** argv) {
   auto profile = pprof::StartCpuProfile(options.profile_path);
   if (!profile.ok()) return Fail("no profile", profile.status().message);
 
+  SpansFile spans(options.spans_path);
+
   demo::RunService(std::chrono::seconds(options.seconds), ShowProgress);
 
   demo::Totals totals;
@@ -59,6 +88,7 @@ int main(int argc, char** argv) {
   demo::StopPush();  // pushed windows begin before the file's and end after it
   if (isatty(2) != 0) std::fprintf(stderr, "\n");
   if (!stopped.ok()) return Fail("the profile was not written", stopped.message);
+  if (const std::string why = spans.Write(); !why.empty()) return Fail("no spans file", why);
   const pprof::Stats stats = pprof::ReadStats();
   totals.samples_lost = static_cast<std::int64_t>(stats.samples_lost);
   totals.stacks = static_cast<std::int64_t>(stats.deliveries);

@@ -34,6 +34,8 @@ bool ParseOne(const std::string& name, const char* value, Options* options) {
     options->profile_path = value;
   else if (name == "--summary")
     options->summary_path = value;
+  else if (name == "--spans")
+    options->spans_path = value;
   else
     return false;
   return true;
@@ -46,7 +48,7 @@ bool ParseOptions(int argc, char** argv, Options* options) {
     if (i + 1 < argc && ParseOne(argv[i], argv[i + 1], options)) continue;
     std::fprintf(stderr,
                  "%s %s: not understood\nusage: %s [--seconds 1..3600] [--scope root|all|none] "
-                 "[--out FILE] [--summary FILE]\n",
+                 "[--out FILE] [--summary FILE] [--spans FILE]\n",
                  argv[i], i + 1 < argc ? argv[i + 1] : "", argv[0]);
     return false;
   }

@@ -12,6 +12,7 @@ struct Options {
   otelpyroscope::Scope scope = otelpyroscope::Scope::kRootSpan;  // of the label span_id
   std::string profile_path = "profile.pb.gz";
   std::string summary_path = "summary.json";
+  std::string spans_path;  // empty: spans are not recorded
 };
 
 // False: the command line was wrong, and stderr says how.

@@ -29,9 +29,8 @@ inline std::string_view AsText(nostd::string_view text) noexcept {
 }
 
 // Text, numbers and truth values; lists are left out.
-[[gnu::cold, gnu::noinline]] inline void NoteAttribute(
-    pprof::SpanRecord& record, nostd::string_view key,
-    const common::AttributeValue& value) noexcept {
+[[gnu::noinline]] inline void NoteAttribute(pprof::SpanRecord& record, nostd::string_view key,
+                                            const common::AttributeValue& value) noexcept {
   char digits[32];
   int size = 0;
   std::string_view text(digits, 0);
@@ -78,22 +77,23 @@ inline void NoteParentIn(const context::Context& context, pprof::SpanStart& star
   if (span != nullptr && span->get() != nullptr) NoteParent((*span)->GetContext(), start);
 }
 
-// Of a span that has no parent of ours: a remote one, most likely.
-inline void NoteOtherParent(const trace::StartSpanOptions& options,
+// Of a span that has no parent of ours: a remote one, most likely. `in_context`: whether anything
+// is current on this thread.
+inline void NoteOtherParent(const trace::StartSpanOptions& options, bool in_context,
                             pprof::SpanStart& start) noexcept {
   if (const auto* ids = nostd::get_if<trace::SpanContext>(&options.parent)) {
     if (ids->IsValid()) return NoteParent(*ids, start);
   } else if (const auto* context = nostd::get_if<context::Context>(&options.parent)) {
     return NoteParentIn(*context, start);
   }
-  NoteParentIn(context::RuntimeContext::GetCurrent(), start);
+  if (in_context) NoteParentIn(context::RuntimeContext::GetCurrent(), start);
 }
 
 // nullptr without memory. `labels`: the span's own; `parent`: those of its parent in this process,
 // or nullptr.
-[[gnu::cold, gnu::noinline]] inline pprof::SpanRecord* NoteStart(
+[[gnu::noinline]] inline pprof::SpanRecord* NoteStart(
     const pprof::TraceContext& labels, const pprof::TraceContext* parent, bool sampled,
-    std::string_view name, const common::KeyValueIterable& attributes,
+    bool in_context, std::string_view name, const common::KeyValueIterable& attributes,
     const trace::StartSpanOptions& options) noexcept {
   pprof::SpanStart start;
   std::memcpy(start.trace_id, labels.trace_id, sizeof(start.trace_id));
@@ -104,7 +104,7 @@ inline void NoteOtherParent(const trace::StartSpanOptions& options,
   if (parent != nullptr) {
     std::memcpy(start.parent_id, parent->span_id, sizeof(start.parent_id));
   } else {
-    NoteOtherParent(options, start);
+    NoteOtherParent(options, in_context, start);
   }
   start.sampled = sampled;
   start.local_root = parent == nullptr;

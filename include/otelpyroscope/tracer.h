@@ -49,8 +49,8 @@ inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& s
         span);  // NOLINT(clang-analyzer-cplusplus.Move): moved only where there was memory
   }
   if (pprof::SpansWanted()) {
-    wrapped->set_record(
-        NoteStart(wrapped->labels(), role.parent, role.sampled, name, attributes, start));
+    wrapped->set_record(NoteStart(wrapped->labels(), role.parent, role.sampled,
+                                  !ThisThread().stack.empty(), name, attributes, start));
   }
   return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
 }

@@ -111,7 +111,7 @@ Record* NewRecord(std::string_view name) noexcept {
   record->name_size = static_cast<std::uint16_t>(name.size());
   std::memcpy(record->name, name.data(), name.size());
   record->busy.clear(std::memory_order_relaxed);
-  record->references.store(1, std::memory_order_relaxed);
+  record->references.store(2, std::memory_order_relaxed);  // the span's and the reader's
   return record;
 }
 
@@ -280,12 +280,15 @@ void SpanRecord::End(std::int64_t steady_ns) noexcept {
   if (!SpansWanted() || record.ended.exchange(true, std::memory_order_acq_rel)) return;
   const std::int64_t end = steady_ns != 0 ? steady_ns : spans::SteadyNow();
   record.duration_ns = std::max<std::int64_t>(0, end - record.steady_ns);
-  record.references.fetch_add(1, std::memory_order_relaxed);
   spans::Push(&record);
   // The watch may have ended meanwhile: then it takes nothing any more.
   if (!spans::g_stage.wanted.load(std::memory_order_seq_cst)) spans::ForgetEnded();
 }
 
-void SpanRecord::Release() noexcept { spans::Unref(static_cast<Record*>(this)); }
+void SpanRecord::Release() noexcept {
+  auto* const record = static_cast<Record*>(this);
+  if (!record->ended.load(std::memory_order_relaxed)) spans::Unref(record);  // the reader's
+  spans::Unref(record);
+}
 
 }  // namespace pprof
