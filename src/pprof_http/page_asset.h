@@ -1,5 +1,10 @@
-// The page at /debug/spans, until the viewer takes its place: says where the data is.
+// The page at /debug/spans: the viewer where it is built, else a few lines that say where the data
+// is.
 #pragma once
+
+#if __has_include(<view_page.h>)
+#include <view_page.h>
+#else
 
 #include <string_view>
 
@@ -20,3 +25,5 @@ inline constexpr std::string_view kPagePolicy =
     "default-src 'none'; base-uri 'none'; form-action 'none'";
 
 }  // namespace pprof_http::view
+
+#endif
