@@ -20,7 +20,11 @@ namespace pprof::handler {
 // Deeper stacks lose their root-most frames (Stats::stacks_truncated).
 inline constexpr std::uint32_t kMaxFrames = 512;
 
-enum class RecordKind : std::uint8_t { kPadding = 1, kSample = 2 };
+enum class RecordKind : std::uint8_t {
+  kPadding = 1,
+  kSample = 2,
+  kExitCorrection = 3,  // never in a ring: without frames, made by the sampler
+};
 
 // First words of a record. After it, each padded to whole words: span name, user labels, frames
 // (leaf first).

@@ -45,11 +45,13 @@ void Abandon(std::uint64_t token) noexcept {
 }
 
 void DropAbandoned(ThreadState& thread) noexcept {
+  if (thread.abandoned_known == g_abandoned.load(std::memory_order_relaxed)) return;
   std::vector<std::uint64_t> own;
   try {
     Abandoned& state = State();
     const std::lock_guard<std::mutex> lock(state.mutex);
-    thread.abandoned_seen = g_abandoned.load(std::memory_order_relaxed);
+    thread.abandoned_known = g_abandoned.load(std::memory_order_relaxed);
+    SeeAbandoned(thread);
     own.reserve(state.tokens.size());
     const auto rest =
         std::remove_if(state.tokens.begin(), state.tokens.end(), [&](std::uint64_t token) {

@@ -26,6 +26,7 @@ namespace {
 using internal::LabelData;
 using internal::SnapshotData;
 using labels::CurrentThread;
+using labels::FirstScope;
 using labels::LabelLayer;
 using labels::MergeSlot;
 using labels::ThreadState;
@@ -131,11 +132,14 @@ inline bool PopCached(ThreadState& thread, std::uint64_t token) noexcept {
 }
 
 std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace) noexcept {
+  if (thread.first.state == FirstScope::State::kOpen) labels::GiveUpFirstScope(thread);
   try {
     const LabelData* outer = replace ? nullptr : Effective(thread);
     const std::uint64_t token = ++thread.record->last_token;
     LabelLayer layer{own, nullptr, token, -1, replace};
-    if (own != nullptr) layer.slot = FindSlot(thread, outer, own);
+    // Without a slot its end comes by PopLabels.
+    const bool first = thread.first.state == FirstScope::State::kReady;
+    if (own != nullptr && !first) layer.slot = FindSlot(thread, outer, own);
     if (layer.slot >= 0) {
       MergeSlot& slot = thread.merges[layer.slot];
       ++slot.uses;
@@ -184,6 +188,7 @@ void PopInnerLabels(ThreadState& thread, std::size_t index) noexcept {
 }  // namespace
 
 bool labels::PopLabels(ThreadState& thread, std::uint64_t token) noexcept {
+  CloseFirstScope(thread, token);
   auto& layers = thread.label_layers;
   if (!layers.empty() && layers.back().token == token) {
     const LabelLayer gone = layers.back();
@@ -270,6 +275,9 @@ LabelScope::LabelScope(const LabelSet& merge) noexcept {
   }
   labels::CheckAbandoned(*thread);
   label_token_ = PushLabels(*thread, merge.data_, false);
+  if (thread->first.state == FirstScope::State::kReady) {
+    labels::OpenFirstScope(*thread, label_token_);
+  }
 }
 
 LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
@@ -279,12 +287,18 @@ LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
     return;
   }
   const SnapshotData* data = replace.data_;
+  const bool first = thread->first.state == FirstScope::State::kReady;
+  if (first) labels::GiveUpFirstScope(*thread);  // until all of it is published
   // No labels at all between the old ones and the new ones, so that no sample sees half of each.
   Publish(*thread, nullptr);
   trace_token_ = data != nullptr && data->has_context ? PushTraceContextCopy(data->context)
                                                       : PushTraceContext(nullptr);
   label_token_ = PushLabels(*thread, data == nullptr ? nullptr : data->labels, true);
   if (label_token_ == 0) Publish(*thread, Effective(*thread));
+  if (first) {
+    labels::AwaitFirstScope(*thread, thread->first.epoch);
+    labels::OpenFirstScope(*thread, trace_token_);
+  }
 }
 
 LabelScope::~LabelScope() {

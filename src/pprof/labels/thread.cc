@@ -30,6 +30,7 @@ bool g_exit_key_made = false;
 void OnExit(void* argument) noexcept {
   auto* state = static_cast<ThreadState*>(argument);
   ThreadRecord& record = *state->record;
+  CloseFirstScope(*state, state->first.token);
   record.trace_context.store(nullptr, std::memory_order_relaxed);
   record.labels.store(nullptr, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -126,7 +127,10 @@ ThreadState* RegisterThread() noexcept {
     record->stack_low.store(stack.low, std::memory_order_relaxed);
     record->stack_high.store(stack.high, std::memory_order_relaxed);
     record->registered = true;
-    if (registry.observer() != nullptr) registry.observer()->OnThreadRegistered(*record);
+    if (registry.observer() != nullptr) {
+      registry.observer()->OnThreadRegistered(*record);
+      if (record->timer >= 0) AwaitFirstScope(*state, record->epoch);
+    }
     lock.unlock();
     g_label_counters.threads_registered.fetch_add(1, std::memory_order_relaxed);
     t_state = state;

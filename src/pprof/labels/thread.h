@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "src/pprof/handler/thread_record.h"
+#include "src/pprof/labels/first_scope.h"
 #include "src/pprof/labels/layer_stack.h"
 
 namespace pprof::internal {
@@ -19,8 +20,11 @@ namespace pprof::labels {
 struct TraceLayer {
   const TraceContext* context;  // nullptr: no trace labels
   TraceToken token;
-  bool owned;             // made by PushTraceContextCopy
+  std::uint8_t flags;     // 0: popping it needs no more than publishing what is below
   std::uint32_t covered;  // pushes right above it that found no memory: then it is not current
+
+  static constexpr std::uint8_t kOwned = 1;  // made by PushTraceContextCopy
+  static constexpr std::uint8_t kFirst = 2;  // the thread's first scope
 };
 
 // One LabelScope.
@@ -49,7 +53,10 @@ struct ThreadState {
   TraceToken tokens_before = 0;  // the record's last token when this thread took it
   LayerStack<LabelLayer> label_layers;
   MergeSlot merges[kMergeSlots];
-  std::uint32_t abandoned_seen = 0;  // value of g_abandoned when this thread last looked
+  std::uint32_t abandoned_known = 0;  // value of g_abandoned when this thread last looked
+  // The same, or one less while the first scope is awaited or open: then every push looks.
+  std::uint32_t abandoned_seen = 0;
+  FirstScope first;
 };
 
 extern __thread ThreadState* t_state;
@@ -73,10 +80,16 @@ inline ThreadState* CurrentThread() noexcept {
 extern std::atomic<std::uint32_t> g_abandoned;  // changes with every such scope
 void Abandon(std::uint64_t token) noexcept;
 void DropAbandoned(ThreadState& thread) noexcept;
+inline bool MustLook(const ThreadState& thread) noexcept {
+  return __builtin_expect(
+      g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen, 0);
+}
 inline void CheckAbandoned(ThreadState& thread) noexcept {
-  if (__builtin_expect(g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen, 0)) {
-    DropAbandoned(thread);
-  }
+  if (MustLook(thread)) DropAbandoned(thread);
+}
+inline void SeeAbandoned(ThreadState& thread) noexcept {
+  const bool looking = thread.first.state != FirstScope::State::kNone;
+  thread.abandoned_seen = thread.abandoned_known - (looking ? 1 : 0);
 }
 // Takes one LabelScope's layer away. False: not in this thread's stack. Defined by labels.cc.
 bool PopLabels(ThreadState& thread, std::uint64_t token) noexcept;

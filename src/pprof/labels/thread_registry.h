@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/pprof/handler/thread_record.h"
+#include "src/pprof/labels/first_scope.h"
 
 namespace pprof::labels {
 
@@ -17,6 +18,8 @@ class ThreadObserver {
  public:
   // The calling thread registered; its record may have been found by a scan before.
   virtual void OnThreadRegistered(handler::ThreadRecord& record) noexcept = 0;
+  // The calling thread's first scope since it registered under this observer is over.
+  virtual void OnFirstScope(handler::ThreadRecord& record, const ScopeCpu& measured) noexcept = 0;
   // The calling thread ends; its record is freed afterwards.
   virtual void OnThreadExit(handler::ThreadRecord& record) noexcept = 0;
 

@@ -58,6 +58,34 @@ void FreeCopy(const TraceContext* context) noexcept {
   return ++thread.record->last_token;
 }
 
+inline TraceToken PushOnto(ThreadState& thread, const TraceContext* context, bool owned) noexcept {
+  TraceLayer* layer = thread.trace_layers.Push();
+  if (layer == nullptr) {
+    if (owned) FreeCopy(context);
+    return PushUnseen(thread);
+  }
+  const TraceToken token = ++thread.record->last_token;
+  layer->context = context;
+  layer->token = token;
+  layer->flags = owned ? TraceLayer::kOwned : 0;
+  layer->covered = 0;
+  Publish(thread, context);
+  return token;
+}
+
+// After a scope was abandoned, and as long as the thread's first one is awaited or open.
+[[gnu::cold, gnu::noinline]] TraceToken PushLooking(ThreadState& thread,
+                                                    const TraceContext* context,
+                                                    bool owned) noexcept {
+  using labels::FirstScope;
+  labels::DropAbandoned(thread);
+  labels::NestInFirstScope(thread, context);
+  const TraceToken token = PushOnto(thread, context, owned);
+  if (thread.first.state != FirstScope::State::kReady) return token;
+  labels::OpenFirstScope(thread, token);
+  return token;
+}
+
 // Takes an owned context over, also when there is no layer for it.
 TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
   ThreadState* thread = CurrentThread();
@@ -66,19 +94,8 @@ TraceToken PushLayer(const TraceContext* context, bool owned) noexcept {
     if (owned) FreeCopy(context);
     return 0;
   }
-  labels::CheckAbandoned(*thread);
-  TraceLayer* layer = thread->trace_layers.Push();
-  if (layer == nullptr) {
-    if (owned) FreeCopy(context);
-    return PushUnseen(*thread);
-  }
-  const TraceToken token = ++thread->record->last_token;
-  layer->context = context;
-  layer->token = token;
-  layer->owned = owned;
-  layer->covered = 0;
-  Publish(*thread, context);
-  return token;
+  if (labels::MustLook(*thread)) return PushLooking(*thread, context, owned);
+  return PushOnto(*thread, context, owned);
 }
 
 // What is pushed without memory stands, by its token, above the layer that it covers.
@@ -92,6 +109,7 @@ bool PopUnseen(ThreadState& thread, TraceToken token, TraceLayer& below) noexcep
 
 // From the middle of the stack: rare, so it may be slow.
 [[gnu::cold, gnu::noinline]] bool PopInner(ThreadState& thread, TraceToken token) noexcept {
+  labels::CloseFirstScope(thread, token);
   auto& layers = thread.trace_layers;
   for (std::size_t i = layers.size(); i-- > 0;) {
     if (layers[i].token < token) return PopUnseen(thread, token, layers[i]);
@@ -100,7 +118,7 @@ bool PopUnseen(ThreadState& thread, TraceToken token, TraceLayer& below) noexcep
     layers.Erase(i);
     if (i > 0) layers[i - 1].covered += gone.covered;
     PublishTop(thread);
-    if (gone.owned) FreeCopy(gone.context);
+    if ((gone.flags & TraceLayer::kOwned) != 0) FreeCopy(gone.context);
     return true;
   }
   return false;
@@ -163,7 +181,7 @@ bool PopTraceContext(TraceToken token) noexcept {
   ThreadState* thread = labels::t_state;
   if (thread == nullptr || token == 0) return false;
   auto& layers = thread->trace_layers;
-  if (layers.empty() || layers.back().token != token || layers.back().owned ||
+  if (layers.empty() || layers.back().token != token || layers.back().flags != 0 ||
       layers.back().covered > 0) {
     return PopInner(*thread, token);
   }
@@ -204,7 +222,7 @@ namespace labels {
 
 void ReleaseTraceLayers(ThreadState& thread) noexcept {
   for (const TraceLayer& layer : thread.trace_layers) {
-    if (layer.owned) FreeCopy(layer.context);
+    if ((layer.flags & TraceLayer::kOwned) != 0) FreeCopy(layer.context);
   }
   thread.trace_layers.Clear();
 }

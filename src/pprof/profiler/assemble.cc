@@ -143,6 +143,10 @@ class Assembler {
       for (const std::uint32_t place : stacks_.at(stack.pcs)) {
         sample.locations.push_back(locations_[place]);
       }
+      if (stack.exit_correction) {
+        sample.locations.push_back(
+            NamedLocation(sampler::SpecialFrameName(sampler::Special::kExitCorrection)));
+      }
       if (stack.truncated) sample.locations.push_back(NamedLocation("[truncated]"));
       sample.labels = MakeLabels(context);
       profile_.samples.push_back(std::move(sample));

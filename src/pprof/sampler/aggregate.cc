@@ -13,6 +13,9 @@ std::atomic<std::size_t> g_aggregate_bytes{0};
 // A node of counts_ and its share of the bucket array.
 constexpr std::size_t kCountBytes = 48;
 
+// First word of the stack of a sample of kind kExitCorrection: no version of modules.
+constexpr std::uint64_t kExitCorrectionStack = ~std::uint64_t{0};
+
 // First word of a context. The handler's limits (255 bytes of name, 2 KiB of labels) keep the
 // fields in their bits.
 std::uint64_t PackContext(const handler::SampleHeader& sample) {
@@ -86,7 +89,9 @@ bool Aggregate::AddCounted(const handler::SampleHeader& sample, std::uint64_t mo
 
   std::uint64_t stack[handler::kMaxFrames + 1];
   const bool truncated = sample.walk_end == static_cast<std::uint8_t>(handler::WalkEnd::kTruncated);
-  stack[0] = module_version << 1 | (truncated ? 1 : 0);
+  stack[0] = sample.kind == handler::RecordKind::kExitCorrection
+                 ? kExitCorrectionStack
+                 : module_version << 1 | (truncated ? 1 : 0);
   std::copy_n(body + frames_at, sample.frames, stack + 1);
   const std::uint32_t stack_id = stacks_.Intern({stack, sample.frames + 1u}, limit_for(stacks_));
   if (stack_id == WordTable::kFull) return false;
@@ -112,7 +117,9 @@ bool Aggregate::AddCounted(const handler::SampleHeader& sample, std::uint64_t mo
 
 StackView Aggregate::DecodeStack(std::uint32_t id) const {
   const WordTable::View words = stacks_.at(id);
-  return {words.words[0] >> 1, (words.words[0] & 1) != 0, words.words + 1, words.count - 1};
+  const bool exit_correction = words.words[0] == kExitCorrectionStack;
+  return {words.words[0] >> 1, !exit_correction && (words.words[0] & 1) != 0, exit_correction,
+          words.words + 1, words.count - 1};
 }
 
 ContextView Aggregate::DecodeContext(std::uint32_t id) const {

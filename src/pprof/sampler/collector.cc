@@ -159,7 +159,7 @@ void Sampler::DeliverLossesAndOwed() noexcept {
     reentrant_seen_ = reentrant;
   }
   try {
-    timers_.TakeOwed(&owed_);
+    timers_.TakeOwed(&owed_, &owed_to_operations_);
   } catch (...) {  // stays owed
   }
   for (const Owed& owed : owed_) {
@@ -167,6 +167,12 @@ void Sampler::DeliverLossesAndOwed() noexcept {
     DeliverSpecial(owed.frame, owed.weight, owed.time_ns);
   }
   owed_.clear();
+  for (const OperationBooks::Sample& words : owed_to_operations_) {
+    const auto& sample = *reinterpret_cast<const handler::SampleHeader*>(words.data());
+    stats_.owed[static_cast<int>(Special::kExitCorrection)] += sample.weight;
+    Deliver(sample, 0);
+  }
+  owed_to_operations_.clear();
   last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());
 }
 

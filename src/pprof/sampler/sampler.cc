@@ -111,6 +111,8 @@ Status Sampler::Start(Window* window, int rate) noexcept {
   if (first) {
     Status started = StartSampling(rate);
     if (!started.ok()) return started;
+  } else {
+    timers_.SettleOperations();  // what is due until now is not the new window's
   }
   try {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -143,6 +145,7 @@ void Sampler::Close(Window* window) noexcept {
 Status Sampler::Cut(Window* window, Window* next) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   timers_.Settle();
+  timers_.SettleOperations();
   const std::lock_guard<std::mutex> lock(mutex_);
   try {
     Open(next);
@@ -218,6 +221,7 @@ void Sampler::Stop(Window* window) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   const bool last = windows_.size() == 1;
   timers_.Settle();
+  timers_.SettleOperations();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (last) timers_.Stop();  // first: what it finds undelivered belongs to the window

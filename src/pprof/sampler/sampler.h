@@ -93,6 +93,7 @@ class Sampler {
   std::mutex mutex_;          // windows_ and draining
   std::vector<Window*> windows_;
   std::vector<Owed> owed_;
+  std::vector<OperationBooks::Sample> owed_to_operations_;
   unwind::ModuleRegistry& modules_;
   ThreadTimers timers_;
   std::thread collector_;

@@ -77,6 +77,7 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
     }
     random_ |= 1;
     books_.Reset(period_ns);
+    operations_.Reset(period_ns);
     exit_tail_.Reset();
     off_since_ns_ = -1;
     registry.SetObserver(this);
@@ -96,6 +97,7 @@ void ThreadTimers::Stop() noexcept {
   first_scan_done_ = false;
   registry.SetObserver(nullptr);
   registry.ForEach([&](ThreadRecord& record) { Close(record); });
+  books_.Add(Special::kExitCorrection, operations_.Settle() + operations_.Clear());
   // Without a hook at their end nobody would notice that these end.
   for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
     ThreadRecord& record = handler::g_shared.records.load(std::memory_order_relaxed)[i];
@@ -286,6 +288,15 @@ void ThreadTimers::OnThreadRegistered(ThreadRecord& record) noexcept {
   }
 }
 
+void ThreadTimers::OnFirstScope(ThreadRecord& record, const labels::ScopeCpu& measured) noexcept {
+  if (record.timer < 0 || record.epoch != measured.epoch) return;
+  // So long a scope has samples of its own.
+  if (measured.cpu_ns >= kLatePeriods * period_ns_) return;
+  const std::int64_t missed =
+      measured.cpu_ns - static_cast<std::int64_t>(measured.delivered) * period_ns_;
+  if (operations_.Add(measured.name, measured.labels, missed)) record.cpu_at_arm_ns += missed;
+}
+
 void ThreadTimers::OnThreadExit(ThreadRecord& record) noexcept {
   const std::int64_t cpu = Close(record);
   if (IsOwnThread(record.tid)) return;
@@ -293,9 +304,16 @@ void ThreadTimers::OnThreadExit(ThreadRecord& record) noexcept {
   exit_tail_.ThreadEnded();
 }
 
-void ThreadTimers::TakeOwed(std::vector<Owed>* owed) {
+void ThreadTimers::SettleOperations() noexcept {
+  const Lock lock(ThreadRegistry::Get().mutex());
+  books_.Add(Special::kExitCorrection, operations_.Settle());
+}
+
+void ThreadTimers::TakeOwed(std::vector<Owed>* owed,
+                            std::vector<OperationBooks::Sample>* of_operations) {
   const Lock lock(ThreadRegistry::Get().mutex());
   books_.TakeOwed(owed);
+  operations_.TakeOwed(of_operations);
 }
 
 void ThreadTimers::Scan(bool full) noexcept {

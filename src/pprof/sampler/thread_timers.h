@@ -9,6 +9,7 @@
 #include "src/pprof/handler/thread_record.h"
 #include "src/pprof/labels/thread_registry.h"
 #include "src/pprof/sampler/cpu_books.h"
+#include "src/pprof/sampler/operation_books.h"
 #include "src/pprof/sampler/task_directory.h"
 
 namespace pprof::sampler {
@@ -43,11 +44,16 @@ class ThreadTimers final : public labels::ThreadObserver {
   // blocked, and compares the process's clock with all that is known of its threads.
   void Settle() noexcept;
 
+  // What was measured in first scopes becomes due. Where a window begins or ends.
+  void SettleOperations() noexcept;
+
   // What became due since the last call. REQUIRES: room in `owed` is the caller's matter; may throw
   // std::bad_alloc.
-  void TakeOwed(std::vector<Owed>* owed);
+  void TakeOwed(std::vector<Owed>* owed, std::vector<OperationBooks::Sample>* of_operations);
 
   void OnThreadRegistered(handler::ThreadRecord& record) noexcept override;
+  void OnFirstScope(handler::ThreadRecord& record,
+                    const labels::ScopeCpu& measured) noexcept override;
   void OnThreadExit(handler::ThreadRecord& record) noexcept override;
 
   const TimerStats& stats() const noexcept { return stats_; }
@@ -86,6 +92,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t off_since_ns_ = -1;        // process's clock up to which a TurnOff is accounted for
   Special off_frame_ = Special::kHandlerTaken;  // of that TurnOff
   CpuBooks books_;
+  OperationBooks operations_;
   ExitTail exit_tail_;
   std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
   TaskDirectory tasks_;           // used by the collector alone
