@@ -36,7 +36,7 @@ struct ScopeCpu {
   std::int64_t cpu_ns;
   std::uint64_t delivered;  // weight that the timer delivered inside
   std::uint32_t epoch;
-  const SpanName* name;               // nullptr: none
+  const SpanName* name;              // nullptr: none
   const handler::LabelBlob* labels;  // nullptr: none
 };
 

@@ -81,8 +81,7 @@ extern std::atomic<std::uint32_t> g_abandoned;  // changes with every such scope
 void Abandon(std::uint64_t token) noexcept;
 void DropAbandoned(ThreadState& thread) noexcept;
 inline bool MustLook(const ThreadState& thread) noexcept {
-  return __builtin_expect(
-      g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen, 0);
+  return __builtin_expect(g_abandoned.load(std::memory_order_relaxed) != thread.abandoned_seen, 0);
 }
 inline void CheckAbandoned(ThreadState& thread) noexcept {
   if (MustLook(thread)) DropAbandoned(thread);

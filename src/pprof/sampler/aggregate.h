@@ -54,7 +54,7 @@ struct ContextView {
 struct StackView {
   std::uint64_t module_version = 0;  // of the ModuleList that explains the addresses
   bool truncated = false;
-  bool exit_correction = false;  // no addresses: stands under the frame of kExitCorrection
+  bool exit_correction = false;        // no addresses: stands under the frame of kExitCorrection
   const std::uint64_t* pcs = nullptr;  // leaf first
   std::uint32_t count = 0;
 };

@@ -1,5 +1,5 @@
-// The books of CPU time that was measured in first scopes (labels/first_scope.h): a balance for each
-// operation, that is a span name and user labels without ids. Used by ThreadTimers.
+// The books of CPU time that was measured in first scopes (labels/first_scope.h): a balance for
+// each operation, that is a span name and user labels without ids. Used by ThreadTimers.
 #pragma once
 
 #include <cstddef>
