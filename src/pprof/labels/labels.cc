@@ -162,6 +162,15 @@ std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace
   }
 }
 
+// A scope's labels when the usual case does not hold. Out of line, for the usual case's registers.
+[[gnu::cold, gnu::noinline]] std::uint64_t PushLooking(ThreadState& thread,
+                                                       const LabelData* own) noexcept {
+  labels::CheckAbandoned(thread);
+  const std::uint64_t token = PushLabels(thread, own, false);
+  if (thread.first.state == FirstScope::State::kReady) labels::OpenFirstScope(thread, token);
+  return token;
+}
+
 // A scope below others ended: theirs are merged anew, without its labels.
 void PopInnerLabels(ThreadState& thread, std::size_t index) noexcept {
   auto& layers = thread.label_layers;
@@ -273,11 +282,7 @@ LabelScope::LabelScope(const LabelSet& merge) noexcept {
     CountDroppedSet();
     return;
   }
-  labels::CheckAbandoned(*thread);
-  label_token_ = PushLabels(*thread, merge.data_, false);
-  if (thread->first.state == FirstScope::State::kReady) {
-    labels::OpenFirstScope(*thread, label_token_);
-  }
+  label_token_ = PushLooking(*thread, merge.data_);
 }
 
 LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
