@@ -31,7 +31,7 @@ struct Stats {
   std::uint64_t lost_reentrant = 0;    // the handler was interrupted by itself
   std::uint64_t samples_over_memory_cap = 0;  // kept, but under the frame "[stack storage full]"
   // Under "[thread exit correction]", measured: CPU time that timers had not delivered when a
-  // registered thread ended or sampling stopped.
+  // registered thread ended or sampling stopped, and when a thread's first scope ended.
   std::uint64_t samples_exit_correction = 0;
   // Under "[thread exit, estimated]": what the ends of threads cost in the kernel after their
   // clocks were read for the last time.

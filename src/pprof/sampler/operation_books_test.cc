@@ -29,7 +29,7 @@ std::vector<Due> TakeDue(OperationBooks& books) {
 }
 
 bool Add(OperationBooks& books, const std::string& name, std::int64_t ns) {
-  const SpanName span{static_cast<std::uint32_t>(name.size()), name.data(), nullptr};
+  const SpanName span{static_cast<std::uint32_t>(name.size()), 0, name.data(), nullptr};
   return books.Add(&span, nullptr, ns);
 }
 
