@@ -10,6 +10,8 @@
 
 #if defined(__x86_64__)
 #include "src/pprof/handler/syscall_x86_64.h"
+#elif defined(__aarch64__)
+#include "src/pprof/handler/syscall_aarch64.h"
 #else
 #error "otel-profiling-cpp: no system call for this architecture"
 #endif

@@ -108,6 +108,7 @@ bool CfiProgram::Execute(elf::ByteReader& program) {
 }
 
 bool CfiProgram::ExecuteExtended(std::uint8_t opcode, elf::ByteReader& program) {
+  if (IsReturnAddressState(opcode)) return true;
   switch (opcode) {
     case kNop:
       return true;
@@ -242,6 +243,7 @@ void CfiProgram::SetUndefined(std::uint64_t reg) {
 void CfiProgram::SetSame(std::uint64_t reg) {
   if (reg == FramePointerRegister()) state_.fp = FpRule::kSame;
   if (reg == BaseRegister()) state_.base = FpRule::kSame;
+  if (reg == cie_.return_address_register) state_.ra = RaRule::kInRegister;
 }
 
 void CfiProgram::Restore(std::uint64_t reg) {

@@ -1,5 +1,5 @@
 // What call-frame instructions have established at one pc, as far as it matters here, and its
-// packing into a row. One file an architecture packs: cfi_state_x86_64.cc.
+// packing into a row. One file an architecture packs: cfi_state_x86_64.cc, cfi_state_aarch64.cc.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ enum class CfaSource : std::uint8_t {
 };
 // Where the caller's frame pointer is.
 enum class FpRule : std::uint8_t { kSame, kAtCfa, kAtFrame, kUnsupported };
-// Where the return address is.
-enum class RaRule : std::uint8_t { kAtCfa, kUndefined, kUnsupported };
+// Where the return address is. kInRegister: still in the register that the call wrote it to.
+enum class RaRule : std::uint8_t { kAtCfa, kInRegister, kUndefined, kUnsupported };
 
 struct CfiState {
   CfaSource cfa = CfaSource::kUnsupported;
@@ -32,11 +32,19 @@ struct CfiState {
   std::int64_t ra_offset = 0;  // from the CFA
 };
 
+inline constexpr std::uint32_t kNoRegister = 0xffffffff;
+
 // DWARF register numbers of this machine.
 std::uint32_t FramePointerRegister() noexcept;
 std::uint32_t StackPointerRegister() noexcept;
-// The register that assembly has its CFA in while it calls other functions, which save it.
+// The register that assembly has its CFA in while it calls other functions, which save it;
+// kNoRegister where there is none.
 std::uint32_t BaseRegister() noexcept;
+
+// What holds before a CIE says anything.
+CfiState InitialState() noexcept;
+// An instruction without operands that changes no place: return addresses are signed from here on.
+bool IsReturnAddressState(std::uint8_t opcode) noexcept;
 
 // The rule of a handler::UnwindRow; rules that cannot be packed or evaluated become the
 // architecture's "bad" rule.

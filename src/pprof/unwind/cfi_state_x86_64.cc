@@ -61,6 +61,8 @@ std::uint32_t PackCfa(const CfiState& state, std::int32_t offset, std::int32_t f
 std::uint32_t FramePointerRegister() noexcept { return kRbp; }
 std::uint32_t StackPointerRegister() noexcept { return kRsp; }
 std::uint32_t BaseRegister() noexcept { return handler::kBaseRegister; }
+CfiState InitialState() noexcept { return {}; }
+bool IsReturnAddressState(std::uint8_t) noexcept { return false; }
 std::uint32_t EndRule() noexcept { return handler::PackSpecial(handler::kEnd); }
 
 std::uint32_t PackState(const CfiState& state, bool signal_frame) noexcept {

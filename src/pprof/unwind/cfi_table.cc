@@ -145,6 +145,7 @@ class Builder {
   // `body`: behind the id.
   Cie ReadCie(ByteReader body) {
     Cie cie;
+    cie.initial = InitialState();
     const std::uint8_t version = body.U8();
     const std::string_view augmentation = body.CString();
     if (version != 1 && version != 3) return cie;
