@@ -1,3 +1,12 @@
+# What is written once for each architecture: <name>_${OTELPROF_ARCH}.cc.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(OTELPROF_ARCH aarch64)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(OTELPROF_ARCH x86_64)
+else()
+  message(FATAL_ERROR "no stack walk for ${CMAKE_SYSTEM_PROCESSOR}: x86_64 and aarch64 are supported")
+endif()
+
 # What the libraries need; ARCHITECTURE.md says why each one. Found once, wrapped where Debian ships no CMake package.
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)  # .gnu_debugdata is compressed with xz

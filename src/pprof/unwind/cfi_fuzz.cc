@@ -35,6 +35,18 @@ void CheckTable(const CfiTable& table, std::uint64_t base, std::uint64_t limit, 
   Check(table.pages.size() >= 2 && table.pages.back() == table.rows.size());
 }
 
+// All registers are `value`, but the program counter.
+void SetRegisters(mcontext_t* registers, std::uintptr_t value, std::uintptr_t pc) {
+#if defined(__x86_64__)
+  for (greg_t& reg : registers->gregs) reg = static_cast<greg_t>(value);
+  registers->gregs[REG_RIP] = static_cast<greg_t>(pc);
+#else
+  for (auto& reg : registers->regs) reg = value;
+  registers->sp = value;
+  registers->pc = pc;
+#endif
+}
+
 // Walks from many pcs over a stack of hostile words; the table's rules decide what is read.
 void WalkWith(const CfiTable& table, std::uint64_t start, std::uint64_t limit, std::uint64_t base,
               const std::uint8_t* data, std::size_t size) {
@@ -59,8 +71,7 @@ void WalkWith(const CfiTable& table, std::uint64_t start, std::uint64_t limit, s
   const std::size_t step = table.rows.size() / 32 + 1;
   for (std::size_t row = 0; row < table.rows.size(); row += step) {
     ucontext_t context = {};
-    for (greg_t& reg : context.uc_mcontext.gregs) reg = static_cast<greg_t>(low + 1024);
-    context.uc_mcontext.gregs[REG_RIP] = static_cast<greg_t>(base + table.rows[row].pc);
+    SetRegisters(&context.uc_mcontext, low + 1024, base + table.rows[row].pc);
     const auto result =
         pprof::handler::Walk(context, {low, low + sizeof stack}, frames, std::size(frames));
     Check(result.frames >= 1 && result.frames <= std::size(frames));

@@ -19,12 +19,13 @@ class EhFrameBuilder {
   // Run-time address that the section pretends to have.
   static constexpr std::uint64_t kAddress = 0x7000;
 
-  // CFA = rsp + 8, return address at CFA - 8; pcrel sdata4 pointers. The position, for Fde().
+  // Of x86-64 unless told: CFA = rsp + 8, return address at CFA - 8; pcrel sdata4 pointers. The position, for Fde().
   std::size_t Cie(const std::string& augmentation = "zR", const Bytes& augmentation_data = {0x1b},
-                  const Bytes& program = {0x0c, 7, 8, 0x90, 1}, std::uint8_t code_alignment = 1) {
+                  const Bytes& program = {0x0c, 7, 8, 0x90, 1}, std::uint8_t code_alignment = 1,
+                  std::uint8_t return_register = 16) {
     Bytes body = {1};
     body.insert(body.end(), augmentation.begin(), augmentation.end());
-    body.insert(body.end(), {0, code_alignment, 0x78, 16});  // data alignment -8, register 16
+    body.insert(body.end(), {0, code_alignment, 0x78, return_register});  // data alignment -8
     if (augmentation[0] == 'z') {
       body.push_back(static_cast<std::uint8_t>(augmentation_data.size()));
       body.insert(body.end(), augmentation_data.begin(), augmentation_data.end());

@@ -71,8 +71,12 @@ void ExpectInnerEndsWithOuter() {
   const std::size_t trampoline = inner.size() - outer.size() - 1;
   EXPECT_GE(inner[trampoline - 1], handler_start);
   EXPECT_LT(inner[trampoline - 1], handler_start + 0x200);
-  EXPECT_EQ(*reinterpret_cast<const std::uint32_t*>(inner[trampoline]), 0x0fc0c748u)
-      << "mov $15, %rax: the call of rt_sigreturn";
+#if defined(__x86_64__)
+  constexpr std::uint32_t kLoadsNumberOfRtSigreturn = 0x0fc0c748;  // mov $15, %rax
+#else
+  constexpr std::uint32_t kLoadsNumberOfRtSigreturn = 0xd2801168;  // mov x8, #139
+#endif
+  EXPECT_EQ(*reinterpret_cast<const std::uint32_t*>(inner[trampoline]), kLoadsNumberOfRtSigreturn);
 }
 
 TEST(StackWalk, SeesThroughASignalHandler) {
@@ -156,6 +160,7 @@ TEST(StackWalk, WalksContextsToTheirEntry) {
   }
 }
 
+#if defined(__x86_64__)
 // A stack switched by hand, as coroutine libraries do it, with nothing mapped behind its end.
 std::uint64_t g_thread_sp;
 std::uint64_t g_hand_made_sp;
@@ -232,6 +237,8 @@ TEST(StackWalk, SurvivesStacksMadeByHand) {
   signal(SIGTRAP, SIG_DFL);
   munmap(memory, kBytes + 4096);
 }
+
+#endif  // __x86_64__
 
 // What a thread and its sampling handler share.
 struct Storm {
