@@ -269,7 +269,7 @@ TEST_F(WalkTest, ReadsNothingBehindAStackThatIsNotKnown) {
       EXPECT_NE(Run(), WalkEnd::kTruncated) << std::hex << pc;
     }
   }
-  Start(kSmallPc, end - 16);
+  Start(kLargePc, end - 16);
   EXPECT_EQ(Run(), WalkEnd::kUnreadable);
   Start(kSignalPc, end - 64);
   EXPECT_EQ(Run(), WalkEnd::kUnreadable);

@@ -23,8 +23,9 @@ bool PackSlot(const Saved& saved, std::int64_t cfa_offset, bool above, std::uint
               std::uint32_t* slot) {
   *slot = handler::kInPlace;
   if (saved.in_place) return true;
-  const std::int64_t limit = std::int64_t{1} << 20;
-  if (saved.offset % 8 != 0 || saved.offset < -limit || saved.offset > limit) return false;
+  // Not in the caller's frame, and not so far away that sums wrap around.
+  constexpr std::int64_t kLowest = -(std::int64_t{1} << 20);
+  if (saved.offset % 8 != 0 || saved.offset >= 0 || saved.offset < kLowest) return false;
   const std::int64_t count = above ? (cfa_offset + saved.offset) / 8 + 1 : -saved.offset / 8;
   if (count < 1 || count > std::int64_t{highest}) return false;
   *slot = static_cast<std::uint32_t>(count);

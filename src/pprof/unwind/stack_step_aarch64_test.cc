@@ -132,6 +132,13 @@ void SetBreakpoints(Span text) {
                           reinterpret_cast<char*>(text.start + text.size));
 }
 
+void RemoveBreakpoints() {
+  std::copy(g_stepper.instructions.begin(), g_stepper.instructions.end(), g_stepper.code);
+  __builtin___clear_cache(
+      reinterpret_cast<char*>(g_stepper.code),
+      reinterpret_cast<char*>(g_stepper.code + g_stepper.instructions.size()));
+}
+
 class StackStep : public testing::TestWithParam<std::string> {};
 
 TEST_P(StackStep, EveryInstructionAgreesWithLibgcc) {
@@ -153,6 +160,7 @@ TEST_P(StackStep, EveryInstructionAgreesWithLibgcc) {
   g_stepper.stack = OwnStack();
   SetBreakpoints(text);
   run();
+  RemoveBreakpoints();
   signal(SIGTRAP, SIG_DFL);
   std::printf("  %llu stops, %llu with the return address in x30, %llu with a signed one there\n",
               static_cast<unsigned long long>(g_stepper.stops),
