@@ -48,6 +48,7 @@ build-all:
 	@$(CONFIGURE) clang && $(COMPILE) clang
 	@$(CONFIGURE) asan && $(COMPILE) asan
 	@$(CONFIGURE) tsan && $(COMPILE) tsan
+	@if tools/setup arm64; then $(CONFIGURE) arm64 && $(COMPILE) arm64; else rm -rf $(BUILD)/arm64; fi
 
 .PHONY: check
 check:

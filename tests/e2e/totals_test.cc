@@ -22,6 +22,11 @@ namespace {
 
 constexpr std::int64_t kTickNs = 4000000;  // of a kernel with HZ=250; shorter ticks only help
 constexpr double kTolerance = 0.01;
+#if defined(OTELPROF_EMULATED)
+constexpr std::int64_t kUnitNs = 1000000000;
+#else
+constexpr std::int64_t kUnitNs = 4000000000;
+#endif
 
 // Frames that stand for CPU time that was missed are left out; the exit correction counts.
 bool StandsForLoss(const pprof_reader::Sample& sample) {
@@ -162,7 +167,7 @@ class TotalsAtRate : public testing::TestWithParam<int> {};
 
 TEST_P(TotalsAtRate, EveryThreadAndTheSumAgreeWithTheClocks) {
   RetryWithMoreWork([&](int factor) {
-    const std::int64_t unit_ns = factor * std::int64_t{4000000000};
+    const std::int64_t unit_ns = factor * kUnitNs;
     const Measured measured = Measure(GetParam(), [&](Measured& into) { RunPlans(unit_ns, into); });
     return Agrees(measured, std::size(kPlans) + 1);
   });

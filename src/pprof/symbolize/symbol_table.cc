@@ -38,6 +38,15 @@ bool IsCodeSymbol(const ElfFile& file, const Elf64_Sym& symbol) {
   }
 }
 
+// Where code and data alternate, aarch64's assemblers write local symbols $x and $d, perhaps with a
+// suffix behind a dot (ELF for the Arm 64-bit Architecture, 5.5.4): no names of anything.
+bool IsMappingSymbol(const Elf64_Sym& symbol, SectionData* text) {
+  if (symbol.st_info != ELF64_ST_INFO(STB_LOCAL, STT_NOTYPE) || symbol.st_size != 0) return false;
+  const std::string name = text->String(symbol.st_name);
+  return name.size() >= 2 && name[0] == '$' && (name[1] == 'x' || name[1] == 'd') &&
+         (name.size() == 2 || name[2] == '.');
+}
+
 std::uint8_t RankOf(const Elf64_Sym& symbol) {
   const bool function = ELF64_ST_TYPE(symbol.st_info) != STT_NOTYPE;
   const bool sized = symbol.st_size > 0;
@@ -115,7 +124,8 @@ void FindSymbols(const ElfFile& file, std::uint32_t section_type,
     if (!table.Read(done * sizeof(Elf64_Sym), block.data(), block.size() * sizeof(Elf64_Sym)))
       return;
     for (const Elf64_Sym& symbol : block) {
-      if (IsCodeSymbol(file, symbol)) Offer(symbol, addresses, work, &best);
+      if (IsCodeSymbol(file, symbol) && !IsMappingSymbol(symbol, &text))
+        Offer(symbol, addresses, work, &best);
     }
   }
   const std::vector<Candidate> chosen = Choose(file, addresses, best);
