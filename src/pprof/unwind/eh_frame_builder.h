@@ -19,7 +19,8 @@ class EhFrameBuilder {
   // Run-time address that the section pretends to have.
   static constexpr std::uint64_t kAddress = 0x7000;
 
-  // Of x86-64 unless told: CFA = rsp + 8, return address at CFA - 8; pcrel sdata4 pointers. The position, for Fde().
+  // Of x86-64 unless told: CFA = rsp + 8, return address at CFA - 8; pcrel sdata4 pointers. The
+  // position, for Fde().
   std::size_t Cie(const std::string& augmentation = "zR", const Bytes& augmentation_data = {0x1b},
                   const Bytes& program = {0x0c, 7, 8, 0x90, 1}, std::uint8_t code_alignment = 1,
                   std::uint8_t return_register = 16) {

@@ -134,9 +134,8 @@ void SetBreakpoints(Span text) {
 
 void RemoveBreakpoints() {
   std::copy(g_stepper.instructions.begin(), g_stepper.instructions.end(), g_stepper.code);
-  __builtin___clear_cache(
-      reinterpret_cast<char*>(g_stepper.code),
-      reinterpret_cast<char*>(g_stepper.code + g_stepper.instructions.size()));
+  __builtin___clear_cache(reinterpret_cast<char*>(g_stepper.code),
+                          reinterpret_cast<char*>(g_stepper.code + g_stepper.instructions.size()));
 }
 
 class StackStep : public testing::TestWithParam<std::string> {};
