@@ -200,6 +200,12 @@ TEST(SingleStep, AtEveryInstructionOfAScopeThatFreesItsLabels) {
   g_thread = labels::CurrentThread();
   InManyScopes(2 * labels::ThreadState::kMergeSlots, [] {
     const LabelScope outer(Labels({{"k", "old"}}));
+    // Take what the allocator has of this size, so that it writes into what is freed next.
+    const std::vector<LabelSet> all = [] {
+      std::vector<LabelSet> sets;
+      for (int i = 0; i < 100; ++i) sets.push_back(Labels({{"k", "old"}}));
+      return sets;
+    }();
     ResetCounts();
     test::SingleStep([] { LabelScope scope(Labels({{"k", "new"}})); }, CheckLabels);
     EXPECT_GT(g_old_steps, 10u);
