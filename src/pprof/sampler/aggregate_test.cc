@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/pprof/handler/walk.h"
+#include "src/pprof/sampler/window.h"
 
 namespace pprof::sampler {
 namespace {
@@ -126,6 +127,18 @@ TEST(Aggregate, CombinationsCountTowardsTheCap) {
   }
   EXPECT_GT(refused, 100000u);
   EXPECT_EQ(aggregate.special(Special::kStorageFull), refused);
+}
+
+// Of two windows that follow each other, exactly one holds the sample of the moment between them.
+TEST(Window, HoldsItsFirstInstantAndNotThatOfTheNext) {
+  Window window;
+  window.start_ns = 10;
+  EXPECT_TRUE(window.Holds(1000));  // open
+  window.end_ns = 20;
+  EXPECT_FALSE(window.Holds(9));
+  EXPECT_TRUE(window.Holds(10));
+  EXPECT_TRUE(window.Holds(19));
+  EXPECT_FALSE(window.Holds(20));
 }
 
 TEST(WordTable, EqualContentGetsEqualIds) {
