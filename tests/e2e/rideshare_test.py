@@ -193,7 +193,8 @@ def check_run(examples, programs):
                 check(one.connect_ex((host, int(port))) != 0, f"something still listens on {address}")
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()  # ends what it started
+            process.wait(30)
 
 
 def main():
