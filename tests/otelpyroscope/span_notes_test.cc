@@ -61,6 +61,17 @@ class SpanNotes : public testing::Test {
   pprof::Result<pprof::SpanWatch> watch_ = pprof::WatchSpans();
 };
 
+void ExpectRenamedChild(const NotedSpan& child, const NotedSpan& parent) {
+  EXPECT_EQ(child.parent, parent.id);
+  EXPECT_EQ(child.trace, parent.trace);
+  EXPECT_EQ(child.label_id, parent.id) << "its samples carry the root's id";
+  EXPECT_EQ(child.status, 2);
+  EXPECT_FALSE(child.root);
+  EXPECT_EQ(child.attributes, (std::map<std::string, std::string>{{"set", "again"}}));
+  EXPECT_GE(child.start_ns, parent.start_ns);
+  EXPECT_LE(child.start_ns + child.duration_ns, parent.start_ns + parent.duration_ns + 1'000'000);
+}
+
 TEST_F(SpanNotes, RootAndChildWithIdsNamesStatusAndAttributes) {
   Program program;
   const Span root = program.tracer->StartSpan("root", {{"http.request.method", "GET"},
@@ -97,14 +108,7 @@ TEST_F(SpanNotes, RootAndChildWithIdsNamesStatusAndAttributes) {
   EXPECT_EQ(parent.attributes, wanted);
   const NotedSpan child = Noted("renamed child");
   EXPECT_EQ(child.id, child_id);
-  EXPECT_EQ(child.parent, parent.id);
-  EXPECT_EQ(child.trace, parent.trace);
-  EXPECT_EQ(child.label_id, parent.id) << "its samples carry the root's id";
-  EXPECT_EQ(child.status, 2);
-  EXPECT_FALSE(child.root);
-  EXPECT_EQ(child.attributes, (std::map<std::string, std::string>{{"set", "again"}}));
-  EXPECT_GE(child.start_ns, parent.start_ns);
-  EXPECT_LE(child.start_ns + child.duration_ns, parent.start_ns + parent.duration_ns + 1'000'000);
+  ExpectRenamedChild(child, parent);
 }
 
 TEST_F(SpanNotes, TimesThatTheProgramGivesAreTaken) {
