@@ -24,10 +24,13 @@ help:
 demo:
 	@tools/setup demo
 	@$(CONFIGURE) release
-	@$(COMPILE) release --target otelprof_demo
+	@$(COMPILE) release --target otelprof_demo otelprof_view_program
 	@mkdir -p $(BUILD)/demo
 	@$(BUILD)/release/examples/demo/otelprof_demo --seconds $(DEMO_SECONDS) --scope root \
-	  --out $(BUILD)/demo/profile.pb.gz --summary $(BUILD)/demo/summary.json
+	  --out $(BUILD)/demo/profile.pb.gz --summary $(BUILD)/demo/summary.json --spans $(BUILD)/demo/spans.json
+	@printf 'the same to look at in a browser: '
+	@$(BUILD)/release/tools/view/otel-profiling-view --spans $(BUILD)/demo/spans.json \
+	  -o $(BUILD)/demo/profile.html $(BUILD)/demo/profile.pb.gz
 
 .PHONY: rideshare
 rideshare:

@@ -18,7 +18,7 @@
 namespace {
 
 // Where to look at the profile of this process.
-constexpr const char* kLocalPage = "/debug/pprof/";
+constexpr const char* kLocalPage = "/debug/spans";
 
 // Blocks the signals that end the program in this thread and all that it starts, so that one thread
 // can wait for them.
@@ -34,7 +34,11 @@ sigset_t BlockEndSignals() {
 int Serve(const std::string& service, rideshare::HttpServer& server, const char* port,
           const char* pprof_port) {
   using rideshare::Setting;
-  auto pages = pprof_http::Serve({Setting("PPROF_ADDRESS", pprof_port)});
+  pprof_http::ServerOptions options;
+  options.address = Setting("PPROF_ADDRESS", pprof_port);
+  options.spans =
+      true;  // the page is for a look from this machine; the library shows it to no other
+  auto pages = pprof_http::Serve(options);
   if (!pages.ok()) {
     std::cerr << pages.status().message << '\n';
     return 1;
