@@ -51,12 +51,12 @@ build-all:
 	@$(CONFIGURE) clang && $(COMPILE) clang
 	@$(CONFIGURE) asan && $(COMPILE) asan
 	@$(CONFIGURE) tsan && $(COMPILE) tsan
-	@if tools/setup arm64; then $(CONFIGURE) arm64 && $(COMPILE) arm64; else rm -rf $(BUILD)/arm64; fi
 
 .PHONY: check
 check:
 	@tools/setup check
 	@$(MAKE) --no-print-directory build-all
+	@if tools/setup arm64; then $(CONFIGURE) arm64 && $(COMPILE) arm64; else rm -rf $(BUILD)/arm64; fi
 	@OTELPROF_LONG=1 tools/run_tests $(BUILD)
 	@tools/tidy $(BUILD)/clang
 	@$(CONFIGURE) fuzz && $(COMPILE) fuzz

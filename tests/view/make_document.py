@@ -56,10 +56,12 @@ def recorded(profile):
         wall = int(used * (1.2 + chance.random())) + 10 ** 6
         spans.append([parent, trace, -1, strings.put("outer"), start, wall + 2 * 10 ** 6, 0, 1, 1, 0, parent])
         spans.append([own, trace, parent, strings.put(name), start + 10 ** 6, wall, 2 if number % 7 == 3 else 1, 1, 0, 1, own])
-    lonely = [("quick", 300_000, 1, "self"), ("waits", 80 * 10 ** 6, 1, "self"), ("unsampled", 10 ** 6, 0, None), (HOSTILE, 10 ** 6, 1, "self")]
+    lonely = [("quick", 300_000, 1, "self"), ("waits", 80 * 10 ** 6, 1, "self"), ("unsampled", 10 ** 6, 0, None), (HOSTILE, 10 ** 6, 1, "self"),
+              ("part of a root", 10 ** 5, 1, "root")]
     for number, (name, wall, sampled, profiled) in enumerate(lonely):
         own = ids.put(f"{0xB000 + number:016x}")
-        spans.append([own, ids.put(f"{0xB000 + number:032x}"), -1, strings.put(name), 10 ** 9, wall, 0, sampled, 1, 0, own if profiled else -1])
+        spans.append([own, ids.put(f"{0xB000 + number:032x}"), -1, strings.put(name), 10 ** 9, wall, 0, sampled, 1, 0,
+                      {"self": own, "root": 0, None: -1}[profiled]])
     return document(strings, ids, sets, spans, profile["origin_ns"])
 
 

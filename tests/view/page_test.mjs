@@ -212,6 +212,16 @@ await checks.run('why a span is empty, in words', async () => {
   }
 });
 
+await checks.run('where samples carry the root\'s name nothing is said of the CPU below it', async () => {
+  await view(page, pages.full, '#/operations');
+  const cpu = (name) => page.locator('tr', {has: page.locator('td.name a', {hasText: name})}).locator('td[data-key=cpu]').textContent();
+  checks.equal(await cpu('part of a root'), '–', 'a part');
+  checks.equal(await cpu('quick'), '0', 'a root without a sample');
+  await view(page, pages.full, '#/op/part%20of%20a%20root');
+  const why = await page.locator('main').textContent();
+  checks.that(why.includes('carry the id and the name of the local root') && !why.includes('most likely used less'), why);
+});
+
 await checks.run('status shows every counter, marks trouble', async () => {
   await view(page, pages.full, '#/status');
   checks.equal(await page.locator('td code').allInnerTexts(), ['samples', 'samples_lost', 'timers_refused', 'library_cpu_ns'], 'counters');

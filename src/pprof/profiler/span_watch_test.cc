@@ -84,7 +84,7 @@ TEST(SpanWatch, GivesASpanWithTheSamplesThatItRan) {
   const json document = json::parse(*text);
   ASSERT_EQ(document["spans"].size(), 1u);
   const json& span = document["spans"][0];
-  EXPECT_EQ(document["ids"][span[0].get<int>()], "000000000000002a");
+  EXPECT_EQ(document["ids"][span[0].get<std::size_t>()], "000000000000002a");
   EXPECT_GE(span[5].get<std::int64_t>(), 300'000'000);
   const std::int64_t now = static_cast<std::int64_t>(time(nullptr)) * 1'000'000'000;
   const std::int64_t started =

@@ -91,7 +91,7 @@ void ExpectWhole(const json& document) {
   }
   for (const json& row : document["spans"]) {
     ASSERT_EQ(row.size(), 11u);
-    for (const int id : {0, 1, 2, 10}) in(row[id], "ids", id == 2 || id == 10);
+    for (const std::size_t id : {0u, 1u, 2u, 10u}) in(row[id], "ids", id == 2 || id == 10);
     in(row[3], "strings");
     in(row[9], "label_sets");
   }
@@ -168,17 +168,17 @@ TEST_F(DocumentTest, HoldsEveryPartOfTheContract) {
             (json{{"start_ns", 0}, {"duration_ns", 1'000'000'000}, {"period_ns", kPeriod}}));
   ASSERT_EQ(document["spans"].size(), 2u);
   const json& child = document["spans"][0];
-  EXPECT_EQ(document["ids"][child[0].get<int>()], "0000000000000002");
-  EXPECT_EQ(document["ids"][child[1].get<int>()], "00000000000000000000000000000009");
-  EXPECT_EQ(document["ids"][child[2].get<int>()], "0000000000000001");
-  EXPECT_EQ(document["strings"][child[3].get<int>()], "child <i>");
+  EXPECT_EQ(document["ids"][child[0].get<std::size_t>()], "0000000000000002");
+  EXPECT_EQ(document["ids"][child[1].get<std::size_t>()], "00000000000000000000000000000009");
+  EXPECT_EQ(document["ids"][child[2].get<std::size_t>()], "0000000000000001");
+  EXPECT_EQ(document["strings"][child[3].get<std::size_t>()], "child <i>");
   EXPECT_EQ(json(child.begin() + 4, child.begin() + 9), json::array({2000, 5'000'000, 2, 1, 0}));
   EXPECT_EQ(child[10], document["spans"][1][0]) << "its samples carry the root's id";
   EXPECT_EQ(document["spans"][1][2], -1);
-  const json& attribute = document["label_sets"][child[9].get<int>()][0];
-  EXPECT_EQ(document["strings"][attribute[1].get<int>()], "/<b>");
+  const json& attribute = document["label_sets"][child[9].get<std::size_t>()][0];
+  EXPECT_EQ(document["strings"][attribute[1].get<std::size_t>()], "/<b>");
   for (const json& operation : document["operations"]) {
-    if (document["strings"][operation[0].get<int>()] != "GET /orders") continue;
+    if (document["strings"][operation[0].get<std::size_t>()] != "GET /orders") continue;
     EXPECT_EQ(operation,
               (json{operation[0], 1, 0, 5'000'000, 5'000'000, 5'000'000, 3 * kPeriod, 3}));
   }

@@ -66,8 +66,9 @@ function operationReasons(model, name) {
   const spans = model.spans.filter((span) => span.name === name);
   if (model.all.count === 0) return [...profileReasons(model), ...lossReasons(model)];
   const reasons = [];
-  const moved = spans.find((span) => span.profiled !== NONE && span.profiled !== span.id);
-  if (moved) reasons.push('Samples of this work carry the id and the name of the local root of its trace: open the root\'s operation.');
+  const moved = spans.filter((span) => span.profiled !== NONE && span.profiled !== span.id);
+  if (moved.length > 0) reasons.push('Samples of this work carry the id and the name of the local root of its trace: open the root\'s operation.');
+  if (moved.length > 0 && moved.length === spans.length) return [...reasons, ...lossReasons(model)];
   const wall = spans.reduce((sum, span) => sum + span.duration, 0);
   reasons.push(`A sample is taken every ${duration(model.period)} of a thread's CPU time, and none fell into these spans` +
     `${wall > 0 ? ` in ${duration(wall)} of wall time` : ''}: together they most likely used less than ${duration(3 * model.period)} of CPU.`);

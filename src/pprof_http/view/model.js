@@ -173,7 +173,7 @@ function quantile(sorted, q) {
 function makeOperations(model) {
   const rows = new Map();
   const rowOf = (name) => {
-    if (!rows.has(name)) rows.set(name, {name, spans: 0, errors: 0, wall: false, p50: 0, p95: 0, max: 0, cpu: 0, samples: 0, durations: []});
+    if (!rows.has(name)) rows.set(name, {name, spans: 0, errors: 0, wall: false, p50: 0, p95: 0, max: 0, cpu: 0, samples: 0, durations: [], elsewhere: 0});
     return rows.get(name);
   };
   for (const span of model.spans) {
@@ -181,6 +181,7 @@ function makeOperations(model) {
     row.spans += 1;
     row.errors += span.error ? 1 : 0;
     row.durations.push(span.duration);
+    row.elsewhere += span.profiled !== NONE && span.profiled !== span.id ? 1 : 0;
   }
   for (const [name, samples] of model.samplesOfName) {
     const row = rowOf(name);
@@ -198,6 +199,10 @@ function makeOperations(model) {
     row.cpu = number(cpu) || row.cpu;
     row.samples = number(samples) || row.samples;
   }
-  for (const row of rows.values()) row.each = row.spans > 0 ? row.cpu / row.spans : 0;
+  for (const row of rows.values()) {
+    row.each = row.spans > 0 ? row.cpu / row.spans : 0;
+    // Nothing is known of their own CPU time, which is not the same as none.
+    row.inRoot = row.samples === 0 && row.elsewhere > 0 && row.elsewhere === row.durations.length;
+  }
   return [...rows.values()];
 }

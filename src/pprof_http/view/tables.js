@@ -12,6 +12,11 @@ function wallRange(row, scale) {
     h('span', {class: 'range-max', style: {left: `calc(${max}% - 2px)`}}));
 }
 
+// Where samples carry the id and the name of the root, they say nothing of the spans below it.
+function known(row, cell) {
+  return row.inRoot ? h('span', {title: 'Its samples carry the id and the name of its root span'}, '–') : cell();
+}
+
 function operationColumns(model, scale) {
   const time = (key, label, title) => ({key, label, title, number: true, value: (row) => row[key], cell: (row) => (row.wall ? duration(row[key]) : '–')});
   const recorded = model.spans.length > 0 || model.doc.operations !== undefined;
@@ -24,12 +29,12 @@ function operationColumns(model, scale) {
     {key: 'wall', label: 'Wall time', class: 'wall', title: `p50 to p95 and the maximum, on one logarithmic scale from ${duration(scale.least)} to ${duration(scale.most)}`,
       value: (row) => row.p95, cell: (row) => wallRange(row, scale)},
     time('p50', 'p50', 'Half of the spans were shorter'), time('p95', 'p95', '95 % of the spans were shorter'), time('max', 'Max', 'The longest span'),
-    {key: 'each', label: 'CPU / span', number: true, title: 'CPU time of all samples of this name by the number of its spans; spans below them have names of their own',
-      value: (row) => row.each, cell: (row) => duration(row.each)},
-    {key: 'cpu', label: 'CPU', number: true, title: 'CPU time of all samples of this name', value: (row) => row.cpu, cell: (row) => duration(row.cpu)},
+    {key: 'each', label: 'CPU / span', number: true, title: 'CPU time of all samples of this name by the number of its spans',
+      value: (row) => row.each, cell: (row) => known(row, () => duration(row.each))},
+    {key: 'cpu', label: 'CPU', number: true, title: 'CPU time of all samples of this name', value: (row) => row.cpu, cell: (row) => known(row, () => duration(row.cpu))},
     {key: 'share', label: 'Share', number: true, title: 'Of the CPU time of the process', value: (row) => row.cpu,
-      cell: (row) => [bar(row.cpu, model.all.cpu), h('span', {}, share(row.cpu, model.all.cpu))]},
-    {key: 'samples', label: 'Samples', number: true, value: (row) => row.samples, cell: (row) => count(row.samples)},
+      cell: (row) => known(row, () => [bar(row.cpu, model.all.cpu), h('span', {}, share(row.cpu, model.all.cpu))])},
+    {key: 'samples', label: 'Samples', number: true, value: (row) => row.samples, cell: (row) => known(row, () => count(row.samples))},
   ].filter((column) => recorded || !['wall', 'p50', 'p95', 'max', 'errors', 'each'].includes(column.key));
 }
 
