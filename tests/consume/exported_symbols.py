@@ -21,7 +21,7 @@ def main():
     names = [line.split(None, 2)[2] for line in nm.stdout.splitlines()]
     bad = []
     for name in names:
-        path = re.match(r"pprof((?:::~?\w+)+)\(", name)
+        path = re.match(r"pprof((?:::~?\w+)+)(?:\[abi:\w+\])?\(", name)  # the tag: it returns a std::string
         parts = [] if path is None else [part.lstrip("~") for part in path.group(1).split("::")[1:]]
         # An operator has no word of its own.
         operator = re.match(r"pprof::(\w+)::operator", name)
