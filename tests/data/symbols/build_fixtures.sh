@@ -1,9 +1,14 @@
 #!/bin/sh
 # Builds every kind of debug information that the symbolizer reads from fixture.cc.
 # build_fixtures.sh OUT GXX CLANGXX
+#
+# They are the same for every build of this repository, so one folder may serve them all: what is there
+# already, of these sources and compilers, is left as it is.
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)/fixture.cc
 out=$1 gxx=$2 clangxx=$3
+made_of=$(cat "$0" "$source" | cksum; "$gxx" --version; "$clangxx" --version)
+[ "$(cat "$out/made_of" 2>/dev/null)" = "$made_of" ] && exit
 rm -rf "$out"
 mkdir -p "$out/root/.build-id" "$out/multi"
 cd "$out"
@@ -46,3 +51,4 @@ nm -f posix --defined-only gcc5 | awk '$2 == "T" || $2 == "t" { print $1 }' | so
 objcopy -S --remove-section .comment --keep-symbols=keep gcc5.debug mini_symbols
 xz -k mini_symbols
 objcopy --add-section .gnu_debugdata=mini_symbols.xz stripped mini
+printf '%s\n' "$made_of" >made_of  # last: whatever was cut off is built again
