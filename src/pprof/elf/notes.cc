@@ -13,20 +13,26 @@ std::uint64_t Padded(std::uint64_t size) { return (size + 3) & ~std::uint64_t{3}
 
 }  // namespace
 
-std::string FindBuildId(const std::uint8_t* notes, std::size_t size) {
+Note FindNote(const std::uint8_t* notes, std::size_t size, std::string_view wanted,
+              std::uint32_t wanted_type) {
   ByteReader reader(notes, notes + size);
   while (reader.ok() && reader.left() >= 12) {
     const std::uint32_t name_size = reader.U32();
-    const std::uint32_t id_size = reader.U32();
+    const std::uint32_t content_size = reader.U32();
     const std::uint32_t type = reader.U32();
     ByteReader name = reader.Take(Padded(name_size));
-    ByteReader id = reader.Take(Padded(id_size));
+    const ByteReader content = reader.Take(Padded(content_size));
     if (!reader.ok()) break;
-    if (type != NT_GNU_BUILD_ID || name_size != 4 || name.CString() != "GNU") continue;
-    if (id_size == 0 || id_size > kMaxBuildIdBytes) continue;
-    return std::string(reinterpret_cast<const char*>(id.position()), id_size);
+    if (type != wanted_type || name_size != wanted.size() + 1 || name.CString() != wanted) continue;
+    return {content.position(), content_size};
   }
-  return "";
+  return {nullptr, 0};
+}
+
+std::string FindBuildId(const std::uint8_t* notes, std::size_t size) {
+  const Note id = FindNote(notes, size, "GNU", NT_GNU_BUILD_ID);
+  if (id.size == 0 || id.size > kMaxBuildIdBytes) return "";
+  return std::string(reinterpret_cast<const char*>(id.content), id.size);
 }
 
 }  // namespace pprof::elf

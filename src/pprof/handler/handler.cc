@@ -25,8 +25,9 @@ constexpr std::uint32_t Words(std::uint32_t bytes) { return (bytes + 7) / 8; }
 constexpr std::uint64_t kChainMark = 0x6f74656c70726f66;
 
 std::uint64_t* ChainMark(siginfo_t* info) {
-  return reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(info) + sizeof(siginfo_t) -
-                                          sizeof(std::uint64_t));
+  static_assert(sizeof(siginfo_t) >= 64 + kChainMarkSlots * sizeof(std::uint64_t));
+  auto* const end = reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(info) + sizeof(*info));
+  return end - 1 - ChainMarkSlot(g_shared.magic.load(std::memory_order_relaxed));
 }
 
 void PassOn(int signal, siginfo_t* info, void* context) {

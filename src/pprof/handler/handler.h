@@ -7,11 +7,17 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace pprof::handler {
 
 // What handled SIGPROF before us; nullptr: nothing. Points to memory that is never freed.
 extern std::atomic<const struct sigaction*> g_previous;
+
+// Where in the unused end of a siginfo, in words, the copy of this library with that magic notes
+// that it passed the signal on. Another copy in the chain has another place.
+inline constexpr std::uint32_t kChainMarkSlots = 8;
+constexpr std::uint32_t ChainMarkSlot(std::uint32_t magic) { return magic / 2 % kChainMarkSlots; }
 
 // Async-signal-safe.
 void OnSigprof(int signal, siginfo_t* info, void* context) noexcept;

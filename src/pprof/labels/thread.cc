@@ -9,6 +9,7 @@
 #include <new>
 
 #include "src/pprof/base/log.h"
+#include "src/pprof/base/pin.h"
 #include "src/pprof/handler/walk.h"
 #include "src/pprof/labels/thread_registry.h"
 
@@ -95,6 +96,7 @@ void InstallOnce() {
   static std::once_flag once;
   std::call_once(once, [] {
     ThreadRegistry::Get();
+    base::PinThisModule();
     g_exit_key_made = pthread_key_create(&g_exit_key, OnExit) == 0;
     pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
   });

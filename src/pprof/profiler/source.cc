@@ -10,6 +10,7 @@
 #include "src/pprof/encode/limited_encoder.h"
 #include "src/pprof/profiler/shared_symbolizer.h"
 #include "src/pprof/profiler/source.h"
+#include "src/pprof/sampler/copies.h"
 #include "src/pprof/sampler/sampler.h"
 
 namespace pprof {
@@ -93,7 +94,10 @@ class CpuSource final : public ProfileSource {
       if (!status.ok()) return status;
       auto window = std::make_unique<Window>();
       status = Sampler::Get().Start(window.get(), rate);
-      if (!status.ok()) return status;
+      if (!status.ok()) {
+        sampler::SayRefusedClaim();
+        return status;
+      }
       return std::unique_ptr<ProfileWindow>(MakeStarted(std::move(window)));
     } catch (...) {
       return base::MakeStatus(Status::Code::kUnavailable, "no memory to start a profile");

@@ -17,6 +17,7 @@
 #include "src/pprof/base/log.h"
 #include "src/pprof/base/status.h"
 #include "src/pprof/labels/thread.h"
+#include "src/pprof/sampler/copies.h"
 #include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/signal_install.h"
 #include "src/pprof/sampler/timer.h"
@@ -58,17 +59,10 @@ void EmptyRings() noexcept {
   g_shared.pending_lost.store(0, std::memory_order_relaxed);
 }
 
-// Another copy of this library in the process has other addresses, so its signals are foreign to
-// us.
-void ChooseMagic() noexcept {
-  if (g_shared.magic.load(std::memory_order_relaxed) != 0) return;
-  const auto mixed = reinterpret_cast<std::uint64_t>(&g_shared) * 0x9e3779b97f4a7c15u;
-  g_shared.magic.store(static_cast<std::uint32_t>(mixed >> 48 | 1), std::memory_order_release);
-}
-
 void ResetAfterForkInChild() noexcept {
   new (&g_creation) std::mutex();  // its holder may not exist here
   ResetOwnThreadsInChild();
+  ReleaseProcess();
   // The old object is abandoned as it is: its locks may be held by threads that do not exist here.
   // It stays reachable, so that leak checkers of the host do not speak of it.
   Sampler* const old = g_sampler.exchange(nullptr, std::memory_order_acq_rel);
@@ -109,7 +103,11 @@ Status Sampler::Start(Window* window, int rate) noexcept {
   const std::lock_guard<std::mutex> control(control_mutex_);
   const bool first = windows_.empty();
   if (first) {
-    Status started = StartSampling(rate);
+    Status started = ClaimProcess();
+    if (started.ok()) {
+      started = StartSampling(rate);
+      if (!started.ok()) ReleaseProcess();
+    }
     if (!started.ok()) return started;
   } else {
     timers_.SettleOperations();  // what is due until now is not the new window's
@@ -171,11 +169,11 @@ Status Sampler::StartSampling(int rate) noexcept {
                             "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
   }
   modules_.Refresh(true);
+  g_shared.magic.store(ChooseMagic(), std::memory_order_release);
   Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;
   handlers_lost_ = 0;
   paused_ = false;
-  ChooseMagic();
   reentrant_seen_ = g_shared.counters.lost_reentrant.load(std::memory_order_relaxed);
   Status collecting = StartCollector();
   if (!collecting.ok()) return collecting;
@@ -241,6 +239,7 @@ void Sampler::StopSampling() noexcept {
   StopCollector();
   WaitForHandlers();
   if (NoHandlerRunning()) EmptyRings();
+  ReleaseProcess();
 }
 
 void Sampler::StopCollector() noexcept {

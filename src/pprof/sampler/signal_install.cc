@@ -12,6 +12,7 @@
 #include "src/pprof/base/status.h"
 #include "src/pprof/handler/handler.h"
 #include "src/pprof/handler/thread_record.h"
+#include "src/pprof/sampler/copies.h"
 
 namespace pprof::sampler {
 
@@ -52,21 +53,39 @@ void DropPendingSignals() noexcept {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Status InstallSignalHandler() noexcept {
-  if (SignalHandlerInPlace()) return {};
+namespace {
+
+// Another copy of this library took SIGPROF over from us, and both take it in turns: what it passes
+// on comes to us, and we keep passing on to what was there before both.
+bool OverACopyThatCameLater() noexcept {
+  struct sigaction now = {};
+  return handler::g_previous.load(std::memory_order_acquire) != nullptr &&
+         sigaction(SIGPROF, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
+         BelongsToAnotherCopy(now.sa_sigaction);
+}
+
+// False: no memory, or errno.
+bool NotePrevious() noexcept {
   // Leaked: a handler on another thread may be reading it.
   auto* previous = new (std::nothrow) struct sigaction();
-  if (previous == nullptr) return base::MakeStatus(Status::Code::kUnavailable, "out of memory");
+  errno = ENOMEM;
+  if (previous == nullptr || sigaction(SIGPROF, nullptr, previous) != 0) return false;
+  handler::g_previous.store(previous, std::memory_order_release);
+  return true;
+}
+
+}  // namespace
+
+Status InstallSignalHandler() noexcept {
+  if (SignalHandlerInPlace()) return {};
   struct sigaction ours = {};
   ours.sa_sigaction = handler::OnSigprof;
   // On the thread's own stack: alternate stacks are small and belong to crash handlers.
   ours.sa_flags = SA_SIGINFO | SA_RESTART;
   sigemptyset(&ours.sa_mask);
   // Before ours is in place, so that the first foreign signal already finds it.
-  if (sigaction(SIGPROF, nullptr, previous) == 0) {
-    handler::g_previous.store(previous, std::memory_order_release);
-    if (sigaction(SIGPROF, &ours, nullptr) == 0) return {};
-  }
+  if ((OverACopyThatCameLater() || NotePrevious()) && sigaction(SIGPROF, &ours, nullptr) == 0)
+    return {};
   return base::MakeStatus(Status::Code::kUnavailable,
                           "SIGPROF cannot be handled: sigaction: ", errno, "");
 }
