@@ -1,6 +1,7 @@
 // What the signal handler may not do: allocate, use much stack, or see half of a label change.
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <pprof/labels.h>
 #include <pprof/profile.h>
 #include <pprof/stats.h>
@@ -41,6 +42,7 @@ void* __libc_realloc(void*, std::size_t);
 namespace {
 
 std::uint64_t g_allocations = 0;
+bool g_spoil_freed = false;
 
 void AbortInHandler() {
   const pprof::labels::ThreadState* thread = pprof::labels::t_state;
@@ -57,6 +59,7 @@ void* malloc(std::size_t size) {
 }
 void free(void* memory) {
   AbortInHandler();
+  if (g_spoil_freed && memory != nullptr) std::memset(memory, 0xdd, malloc_usable_size(memory));
   __libc_free(memory);
 }
 void* calloc(std::size_t count, std::size_t size) {
@@ -195,6 +198,15 @@ void InManyScopes(int count, F&& inside) {
   InManyScopes(count - 1, inside);
 }
 
+// Whoever reads freed memory reads nonsense; AddressSanitizer sees to that itself.
+void SpoilFreed(bool on) {
+#if OWN_ALLOCATOR
+  g_spoil_freed = on;
+#else
+  static_cast<void>(on);
+#endif
+}
+
 // There a scope's set is freed at its end: not while it is published.
 TEST(SingleStep, AtEveryInstructionOfAScopeThatFreesItsLabels) {
   g_thread = labels::CurrentThread();
@@ -207,7 +219,9 @@ TEST(SingleStep, AtEveryInstructionOfAScopeThatFreesItsLabels) {
       return sets;
     }();
     ResetCounts();
+    SpoilFreed(true);
     test::SingleStep([] { LabelScope scope(Labels({{"k", "new"}})); }, CheckLabels);
+    SpoilFreed(false);
     EXPECT_GT(g_old_steps, 10u);
     EXPECT_GT(g_new_steps, 5u);
     EXPECT_EQ(g_none_steps, 0u);
