@@ -36,6 +36,18 @@ void AppendNote(Bytes* bytes, const std::string& name, std::uint32_t type, const
   while (bytes->size() % 4 != 0) bytes->push_back(0);
 }
 
+TEST(Notes, AreFoundByNameAndTypeWithoutTheirPadding) {
+  Bytes notes;
+  AppendNote(&notes, "name", 2, {1});
+  AppendNote(&notes, "nams", 1, {2});
+  AppendNote(&notes, "name", 1, {3, 4, 5});
+  const Note note = FindNote(notes.data(), notes.size(), "name", 1);
+  ASSERT_EQ(note.size, 3u);
+  EXPECT_EQ(note.content[0], 3);
+  EXPECT_EQ(FindNote(notes.data(), notes.size() - 1, "name", 1).content, nullptr);
+  EXPECT_EQ(FindNote(notes.data(), notes.size(), "nam", 1).content, nullptr);
+}
+
 std::string BuildIdOf(const Bytes& notes) { return FindBuildId(notes.data(), notes.size()); }
 
 TEST(ByteReader, ReadsFixedWidths) {
