@@ -126,6 +126,19 @@ TEST_F(OnSigprofTest, OthersSignalsGoToTheHandlerOfBeforeAndErrnoSurvivesIt) {
   EXPECT_EQ(Stored(), nullptr);
 }
 
+TEST_F(OnSigprofTest, EachCopyOfTheLibraryPassesASignalOnOnce) {
+  struct sigaction previous = {};
+  previous.sa_handler = CountAndClobberErrno;
+  g_previous = &previous;
+  siginfo_t info = {};
+  info.si_code = SI_USER;
+  for (int i = 0; i < 2; ++i) OnSigprof(SIGPROF, &info, &context_);
+  EXPECT_EQ(g_passed_on, 1);
+  g_shared.magic = kMagic + 2;  // the copy below it
+  for (int i = 0; i < 2; ++i) OnSigprof(SIGPROF, &info, &context_);
+  EXPECT_EQ(g_passed_on, 2);
+}
+
 TEST_F(OnSigprofTest, OwnSignalsStayHere) {
   struct sigaction previous = {};
   previous.sa_handler = CountAndClobberErrno;
