@@ -12,6 +12,8 @@ constexpr std::size_t kMaxUnits = 1u << 20;
 constexpr std::uint64_t kHead = 2048;
 // What is held beside the largest unit: views, blocks of strings, one table of abbreviations.
 constexpr std::size_t kSmallChange = 1u << 20;
+// Work that the size of one section grants at most: a sparse file can claim terabytes.
+constexpr std::uint64_t kMaxGrant = 64u << 20;
 
 }  // namespace
 
@@ -45,7 +47,7 @@ bool DwarfFile::OpenSections(const ElfFile& file, const char* suffix, MemoryBudg
                                                          {&line_, "line"}};
   for (const auto& [data, name] : wanted) {
     if (!data->Open(file, file.FindDebug(std::string(name) + suffix), budget)) return false;
-    work_->Grant(data->size());
+    work_->Grant(std::min(data->size(), kMaxGrant));
   }
   if (info_.size() == 0 || abbrev_.size() == 0 || !ScanUnits(budget)) return false;
   std::uint64_t largest = 0;

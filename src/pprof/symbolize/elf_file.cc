@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kMaxSections = 1u << 17;
 constexpr std::uint64_t kMaxSectionNames = 8u << 20;
+// Longer than any name that is asked for.
+constexpr std::size_t kMaxSectionName = 32;
 constexpr std::uint64_t kMaxNotes = 1u << 20;  // bytes, together
 
 bool ReadHeader(const ByteSource& source, Elf64_Ehdr* header) {
@@ -90,11 +92,12 @@ bool ElfFile::ReadSections() {
     names.resize(static_cast<std::size_t>(headers[names_index].sh_size));
     if (!source_->Read(headers[names_index].sh_offset, names.data(), names.size())) names.clear();
   }
+  sections_.reserve(headers.size());
   for (const Elf64_Shdr& header : headers) {
     ElfSection section;
     if (header.sh_name < names.size()) {
       ByteReader name(names.data() + header.sh_name, names.size() - header.sh_name);
-      section.name = std::string(name.String().substr(0, 256));
+      section.name = std::string(name.String().substr(0, kMaxSectionName));
     }
     section.type = header.sh_type;
     section.link = header.sh_link;

@@ -153,7 +153,7 @@ bool LineTable::ReadEntries(ByteReader* header, std::vector<File>* entries) {
   }
   const std::uint64_t count = header->Uleb();
   if (!header->ok() || count > kMaxEntries || (count > 0 && formats.empty())) return false;
-  for (std::uint64_t i = 0; i < count && dwarf_->work()->Step(); ++i) {
+  for (std::uint64_t i = 0; i < count && dwarf_->work()->Step(formats.size()); ++i) {
     File entry;
     for (const auto& [content, form] : formats) {
       FormValue value;

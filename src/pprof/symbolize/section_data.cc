@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kBlock = 16u << 10;
 constexpr std::uint64_t kView = 4 * kBlock;
 constexpr std::size_t kMaxBlocks = 512;  // 8 MiB
+constexpr std::size_t kPackedBlock = 64u << 10;
 
 // Deflate cannot shrink more than 1032 times: a larger promise is a lie, and not worth an
 // allocation.
@@ -30,31 +31,50 @@ bool SectionData::Open(const ElfFile& file, const ElfSection* section, MemoryBud
     size_ = section->size;
     return true;
   }
-  // Only the compressed bytes are held beside the result, and only while it is made.
-  if (section->size > budget->left()) return budget->Take(section->size);
-  std::vector<std::uint8_t> packed(static_cast<std::size_t>(section->size));
-  if (!file.source().Read(section->offset, packed.data(), packed.size())) return false;
+  std::uint8_t head[sizeof(Elf64_Chdr)] = {};
+  const std::size_t skip = gnu_style ? 12 : sizeof head;
+  if (section->size < skip || !file.source().Read(section->offset, head, skip)) return false;
+  std::uint64_t size = 0;
   if (gnu_style) {  // "ZLIB", then the size as 8 big-endian bytes
-    if (packed.size() < 12 || std::memcmp(packed.data(), "ZLIB", 4) != 0) return false;
-    std::uint64_t size = 0;
-    for (std::size_t i = 4; i < 12; ++i) size = size << 8 | packed[i];
-    return Inflate(packed, 12, size, budget);
+    if (std::memcmp(head, "ZLIB", 4) != 0) return false;
+    for (std::size_t i = 4; i < skip; ++i) size = size << 8 | head[i];
+  } else {
+    Elf64_Chdr header = {};
+    std::memcpy(&header, head, sizeof header);
+    if (header.ch_type != ELFCOMPRESS_ZLIB) return false;
+    size = header.ch_size;
   }
-  Elf64_Chdr header = {};
-  if (packed.size() < sizeof header) return false;
-  std::memcpy(&header, packed.data(), sizeof header);
-  if (header.ch_type != ELFCOMPRESS_ZLIB) return false;
-  return Inflate(packed, sizeof header, header.ch_size, budget);
+  if (!Believable(section->size, size)) return false;
+  if (!budget->Take(size)) return false;
+  return Inflate(file.source(), section->offset + skip, section->size - skip, size);
 }
 
-bool SectionData::Inflate(const std::vector<std::uint8_t>& packed, std::size_t skip,
-                          std::uint64_t size, MemoryBudget* budget) {
-  if (!Believable(packed.size(), size)) return false;
-  if (!budget->Take(size)) return false;
+// Of the compressed bytes only a block is held beside the result.
+bool SectionData::Inflate(const ByteSource& source, std::uint64_t offset, std::uint64_t packed,
+                          std::uint64_t size) {
   inflated_.resize(static_cast<std::size_t>(size));
-  uLongf got = inflated_.size();
-  if (uncompress(inflated_.data(), &got, packed.data() + skip, packed.size() - skip) != Z_OK ||
-      got != inflated_.size()) {
+  z_stream stream = {};
+  if (inflateInit(&stream) != Z_OK) return false;
+  std::vector<std::uint8_t> block(kPackedBlock);
+  stream.next_out = inflated_.data();
+  int result = Z_OK;
+  for (std::size_t left = inflated_.size(); result == Z_OK && packed > 0;) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(packed, block.size()));
+    if (!source.Read(offset, block.data(), count)) break;
+    offset += count;
+    packed -= count;
+    stream.next_in = block.data();
+    stream.avail_in = static_cast<uInt>(count);
+    while (result == Z_OK && stream.avail_in > 0) {
+      const auto room = static_cast<uInt>(std::min<std::size_t>(left, 1u << 30));
+      stream.avail_out = room;
+      result = inflate(&stream, Z_NO_FLUSH);  // no room left: Z_BUF_ERROR
+      left -= room - stream.avail_out;
+    }
+  }
+  const bool whole = result == Z_STREAM_END && stream.next_out == inflated_.data() + size;
+  inflateEnd(&stream);
+  if (!whole) {
     *this = SectionData();
     return false;
   }
@@ -123,25 +143,28 @@ std::string SectionData::String(std::uint64_t offset) {
   return text;
 }
 
-std::vector<std::uint8_t> UnpackXz(const std::vector<std::uint8_t>& packed, std::size_t max_size) {
+std::vector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
+                                   std::uint64_t packed, std::size_t max_size) {
+  std::vector<std::uint8_t> out, block(kPackedBlock);
+  out.reserve(max_size);  // never moved, so never held twice; pages count once they are written
   lzma_stream stream = LZMA_STREAM_INIT;
-  std::vector<std::uint8_t> out;
-  if (lzma_stream_decoder(&stream, max_size, LZMA_CONCATENATED) != LZMA_OK) return out;
-  stream.next_in = packed.data();
-  stream.avail_in = packed.size();
+  if (lzma_stream_decoder(&stream, max_size, LZMA_CONCATENATED) != LZMA_OK) return {};
   lzma_ret result = LZMA_OK;
-  try {
-    while (result == LZMA_OK && out.size() < max_size) {
-      const std::size_t had = out.size();
-      out.resize(std::min(max_size, std::max<std::size_t>(had * 2, 64u << 10)));
-      stream.next_out = out.data() + had;
-      stream.avail_out = out.size() - had;
-      result = lzma_code(&stream, LZMA_FINISH);
-      out.resize(out.size() - stream.avail_out);
+  while (result == LZMA_OK && out.size() < max_size) {
+    if (stream.avail_in == 0 && packed > 0) {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(packed, block.size()));
+      if (!source.Read(offset, block.data(), count)) break;
+      offset += count;
+      packed -= count;
+      stream.next_in = block.data();
+      stream.avail_in = count;
     }
-  } catch (...) {
-    lzma_end(&stream);
-    throw;
+    const std::size_t had = out.size();
+    out.resize(std::min(max_size, had + kPackedBlock));
+    stream.next_out = out.data() + had;
+    stream.avail_out = out.size() - had;
+    result = lzma_code(&stream, packed == 0 ? LZMA_FINISH : LZMA_RUN);
+    out.resize(out.size() - stream.avail_out);
   }
   lzma_end(&stream);
   if (result != LZMA_STREAM_END) out.clear();

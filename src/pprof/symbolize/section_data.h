@@ -62,8 +62,8 @@ class SectionData {
 
  private:
   ByteReader Look(std::uint64_t offset);
-  bool Inflate(const std::vector<std::uint8_t>& packed, std::size_t skip, std::uint64_t size,
-               MemoryBudget* budget);
+  bool Inflate(const ByteSource& source, std::uint64_t offset, std::uint64_t packed,
+               std::uint64_t size);
   const std::vector<std::uint8_t>* Block(std::uint64_t number);
 
   const ByteSource* source_ = nullptr;
@@ -76,8 +76,9 @@ class SectionData {
   std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> blocks_;
 };
 
-// Unpacks an .xz stream; empty if it is damaged or what it holds is larger than `max_size`.
-// Not async-signal-safe.
-std::vector<std::uint8_t> UnpackXz(const std::vector<std::uint8_t>& packed, std::size_t max_size);
+// Unpacks the .xz stream in `packed` bytes from `offset` on; empty if it is damaged or what it holds
+// is larger than `max_size`, which bounds the decoder's own memory as well. Not async-signal-safe.
+std::vector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
+                                   std::uint64_t packed, std::size_t max_size);
 
 }  // namespace pprof::symbolize

@@ -10,6 +10,8 @@ namespace pprof::symbolize {
 namespace {
 
 constexpr std::size_t kSymbolsARead = 4096;
+// More than any real table has; a sparse file can claim terabytes.
+constexpr std::uint64_t kMaxSymbols = 16u << 20;
 
 struct Candidate {
   std::uint64_t start = 0;
@@ -118,7 +120,7 @@ void FindSymbols(const ElfFile& file, std::uint32_t section_type,
   best.below.resize(addresses.size());
   best.below_is_sized.resize(addresses.size());
   std::vector<Elf64_Sym> block(kSymbolsARead);
-  const std::uint64_t count = table.size() / sizeof(Elf64_Sym);
+  const std::uint64_t count = std::min(table.size() / sizeof(Elf64_Sym), kMaxSymbols);
   for (std::uint64_t done = 0; done < count; done += block.size()) {
     block.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kSymbolsARead, count - done)));
     if (!table.Read(done * sizeof(Elf64_Sym), block.data(), block.size() * sizeof(Elf64_Sym)))

@@ -31,8 +31,8 @@ bool HoldsFunctions(int tag) {
 
 class Walker {
  public:
-  Walker(DwarfFile* file, const std::vector<std::uint64_t>& addresses)
-      : file_(file), addresses_(addresses), chains_(addresses.size()) {}
+  Walker(DwarfFile* file, const std::vector<std::uint64_t>& addresses, MemoryBudget* budget)
+      : file_(file), addresses_(addresses), budget_(budget), chains_(addresses.size()) {}
 
   // everything: also into types and functions elsewhere; GCC puts the bodies of some lambdas there.
   void Run(const Die& unit, bool everything) {
@@ -100,14 +100,25 @@ class Walker {
     return hit;
   }
 
-  void Add(Chain* chain, const Die& die) const {
+  void Add(Chain* chain, const Die& die) {
     if (die.abbreviation->tag == DW_TAG_subprogram) chain->clear();
     while (!chain->empty() && chain->back().depth >= depth_) chain->pop_back();
-    if (chain->size() < kMaxChain) chain->push_back({die, depth_});
+    if (chain->size() >= kMaxChain) return;
+    if (chain->size() == chain->capacity() && !Grow(chain)) return;
+    chain->push_back({die, depth_});
+  }
+
+  // What a chain has is never given back: chains of one unit are there together.
+  bool Grow(Chain* chain) {
+    const std::size_t more = std::max<std::size_t>(chain->capacity(), 2);
+    if (!budget_->Take(more * sizeof(ChainEntry))) return false;
+    chain->reserve(chain->capacity() + more);
+    return true;
   }
 
   DwarfFile* file_;
   const std::vector<std::uint64_t>& addresses_;
+  MemoryBudget* budget_;
   std::vector<Chain> chains_;
   unsigned depth_ = 1;
   unsigned skip_below_ = kNever;  // children of the DIE at this depth are passed over
@@ -118,8 +129,8 @@ class Walker {
 
 std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
                             const std::vector<std::uint64_t>& addresses,
-                            const std::vector<bool>& padding) {
-  Walker walker(file, addresses);
+                            const std::vector<bool>& padding, MemoryBudget* budget) {
+  Walker walker(file, addresses, budget);
   walker.Run(unit, false);
   if (walker.Misses(padding)) walker.Run(unit, true);
   return walker.TakeChains();
