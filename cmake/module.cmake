@@ -6,6 +6,7 @@
 # LLVMFuzzerTestOneInput; ctest replays tests/corpus/a_fuzz/ through it, with preset `fuzz` libFuzzer runs it.
 # BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH. SINGLE_THREADED: one thread at a time uses this
 # folder's code, so that ThreadSanitizer has nothing to find in its tests; fuzz targets have one thread always.
+# PORTABLE: nothing in this folder depends on the processor; its tests are cross-compiled and emulated in `make check` alone.
 
 # Everything that all targets of this project share; users of the libraries get none of it.
 add_library(otelprof_flags INTERFACE)
@@ -60,9 +61,18 @@ function(otelprof_test name)
   endif()
 endfunction()
 
+# Cross-compiled, what does not depend on the processor is left out unless everything is asked for.
+set(OTELPROF_PORTABLE_TESTS ON)
+if(CMAKE_CROSSCOMPILING AND NOT OTEL_PROFILING_CPP_EMULATE_ALL)
+  set(OTELPROF_PORTABLE_TESTS OFF)
+endif()
+
 # A fuzz target, and the ctest that replays its seeds and past crashes.
 function(otelprof_fuzz name source)
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  if(NOT OTELPROF_PORTABLE_TESTS)
+    return()
+  endif()
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE otelprof_flags otelprof_sanitize ${ARG_LIBS} Threads::Threads)
   if(OTEL_PROFILING_CPP_FUZZ)
@@ -82,7 +92,7 @@ function(otelprof_fuzz name source)
 endfunction()
 
 function(otelprof_module)
-  cmake_parse_arguments(ARG "SINGLE_THREADED" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "SINGLE_THREADED;PORTABLE" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
   set(target otelprof_${ARG_NAME})
   add_library(${target} STATIC ${ARG_SOURCES})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -100,6 +110,9 @@ function(otelprof_module)
   set(thread_sanitizer OFF)
   if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
     set(thread_sanitizer ON)
+  endif()
+  if(ARG_PORTABLE AND NOT OTELPROF_PORTABLE_TESTS)
+    set(ARG_TESTS)
   endif()
   if(OTEL_PROFILING_CPP_TESTS AND NOT (thread_sanitizer AND ARG_SINGLE_THREADED))
     foreach(source IN LISTS ARG_TESTS)
