@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -146,7 +147,7 @@ class DwarfFile {
   bool is_alt_ = false;
   SectionData info_, abbrev_, address_, ranges_, range_lists_;
   SectionData strings_, line_strings_, string_offsets_, line_;
-  std::vector<UnitHeader> units_;
+  std::deque<UnitHeader> units_;  // never held twice while it grows
   LoadedUnit loaded_;
 };
 

@@ -103,6 +103,7 @@ class Reader {
     std::vector<bool> padding(indices.size());
     for (std::size_t i = 0; i < indices.size(); ++i) padding[i] = padding_[indices[i]];
     const std::vector<Chain> chains = WalkUnit(file, unit, addresses, padding, budget_);
+    if (budget_->exceeded()) return;
     for (std::size_t i = 0; i < chains.size(); ++i)
       AddChain(file, chains[i], rows[i], names, &(*frames_)[indices[i]]);
   }

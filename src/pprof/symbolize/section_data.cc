@@ -112,6 +112,7 @@ ByteReader SectionData::Look(std::uint64_t offset) {
 const std::vector<std::uint8_t>* SectionData::Block(std::uint64_t number) {
   const auto found = blocks_.find(number);
   if (found != blocks_.end()) return &found->second;
+  ++block_reads_;
   if (blocks_.size() >= kMaxBlocks) blocks_.clear();
   std::vector<std::uint8_t> block(
       static_cast<std::size_t>(std::min(kBlock, size_ - number * kBlock)));
@@ -119,9 +120,9 @@ const std::vector<std::uint8_t>* SectionData::Block(std::uint64_t number) {
   return &blocks_.emplace(number, std::move(block)).first->second;
 }
 
-std::string SectionData::String(std::uint64_t offset) {
+std::string SectionData::String(std::uint64_t offset, std::size_t max) {
   std::string text;
-  while (offset < size_ && text.size() < kMaxString) {
+  while (offset < size_ && text.size() < max) {
     const std::uint8_t* from = nullptr;
     std::size_t count = 0;
     if (in_memory_) {
@@ -133,7 +134,7 @@ std::string SectionData::String(std::uint64_t offset) {
       from = block->data() + offset % kBlock;
       count = block->size() - static_cast<std::size_t>(offset % kBlock);
     }
-    count = std::min(count, kMaxString - text.size());
+    count = std::min(count, max - text.size());
     const auto* zero = static_cast<const std::uint8_t*>(std::memchr(from, 0, count));
     if (zero != nullptr)
       return text.append(reinterpret_cast<const char*>(from), reinterpret_cast<const char*>(zero));

@@ -54,8 +54,10 @@ class SectionData {
     const auto skip = static_cast<std::size_t>(offset - view_begin_);
     return ByteReader(view_.data() + skip, view_.size() - skip);
   }
-  // The zero-terminated string there, at most kMaxString bytes of it; empty if the offset is wrong.
-  std::string String(std::uint64_t offset);
+  // The zero-terminated string there, at most `max` bytes of it; empty if the offset is wrong.
+  std::string String(std::uint64_t offset, std::size_t max = kMaxString);
+  // Blocks that strings were read from so far, those that were read again included.
+  std::uint64_t block_reads() const { return block_reads_; }
 
   static constexpr std::size_t kMaxString = 8u << 10;
   static constexpr std::size_t kMinView = 64;
@@ -74,10 +76,12 @@ class SectionData {
   std::vector<std::uint8_t> view_;  // a piece of the section that is read in the clear
   std::uint64_t view_begin_ = 0;
   std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> blocks_;
+  std::uint64_t block_reads_ = 0;
 };
 
-// Unpacks the .xz stream in `packed` bytes from `offset` on; empty if it is damaged or what it holds
-// is larger than `max_size`, which bounds the decoder's own memory as well. Not async-signal-safe.
+// Unpacks the .xz stream in `packed` bytes from `offset` on; empty if it is damaged or what it
+// holds is larger than `max_size`, which bounds the decoder's own memory as well. Not
+// async-signal-safe.
 std::vector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
                                    std::uint64_t packed, std::size_t max_size);
 

@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t kSymbolsARead = 4096;
 // More than any real table has; a sparse file can claim terabytes.
 constexpr std::uint64_t kMaxSymbols = 16u << 20;
+// Of the string table while symbols are looked at: 1 GiB. Names that lie far apart on purpose ask
+// for a block each.
+constexpr std::uint64_t kMaxBlockReads = 1u << 16;
 
 struct Candidate {
   std::uint64_t start = 0;
@@ -44,7 +47,7 @@ bool IsCodeSymbol(const ElfFile& file, const Elf64_Sym& symbol) {
 // suffix behind a dot (ELF for the Arm 64-bit Architecture, 5.5.4): no names of anything.
 bool IsMappingSymbol(const Elf64_Sym& symbol, SectionData* text) {
   if (symbol.st_info != ELF64_ST_INFO(STB_LOCAL, STT_NOTYPE) || symbol.st_size != 0) return false;
-  const std::string name = text->String(symbol.st_name);
+  const std::string name = text->String(symbol.st_name, 3);
   return name.size() >= 2 && name[0] == '$' && (name[1] == 'x' || name[1] == 'd') &&
          (name.size() == 2 || name[2] == '.');
 }
@@ -125,6 +128,10 @@ void FindSymbols(const ElfFile& file, std::uint32_t section_type,
     block.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kSymbolsARead, count - done)));
     if (!table.Read(done * sizeof(Elf64_Sym), block.data(), block.size() * sizeof(Elf64_Sym)))
       return;
+    if (text.block_reads() > kMaxBlockReads) {
+      work->Step(~std::uint64_t{0});
+      break;
+    }
     for (const Elf64_Sym& symbol : block) {
       if (IsCodeSymbol(file, symbol) && !IsMappingSymbol(symbol, &text))
         Offer(symbol, addresses, work, &best);

@@ -33,7 +33,8 @@ void ReadAsSplit(const ElfFile& file, const std::vector<std::uint64_t>& pcs) {
   const DwoLink link = DwoLinkOf(&skeleton, unit);
   if (!split.OpenSplit(file, &skeleton, link.id, &budget, &split_unit)) return;
   FunctionNames names(&split, nullptr, &budget);
-  for (const Chain& chain : WalkUnit(&split, split_unit, pcs, std::vector<bool>(pcs.size()), &budget)) {
+  for (const Chain& chain :
+       WalkUnit(&split, split_unit, pcs, std::vector<bool>(pcs.size()), &budget)) {
     for (const ChainEntry& entry : chain) names.Add(entry.die);
   }
   names.Finish();

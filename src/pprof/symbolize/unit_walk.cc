@@ -32,7 +32,11 @@ bool HoldsFunctions(int tag) {
 class Walker {
  public:
   Walker(DwarfFile* file, const std::vector<std::uint64_t>& addresses, MemoryBudget* budget)
-      : file_(file), addresses_(addresses), budget_(budget), chains_(addresses.size()) {}
+      : file_(file),
+        addresses_(addresses),
+        budget_(budget),
+        room_(budget->left() / 2),
+        chains_(addresses.size()) {}
 
   // everything: also into types and functions elsewhere; GCC puts the bodies of some lambdas there.
   void Run(const Die& unit, bool everything) {
@@ -108,10 +112,13 @@ class Walker {
     chain->push_back({die, depth_});
   }
 
-  // What a chain has is never given back: chains of one unit are there together.
+  // Chains may take half of what is left: what is made of them needs room as well.
   bool Grow(Chain* chain) {
     const std::size_t more = std::max<std::size_t>(chain->capacity(), 2);
-    if (!budget_->Take(more * sizeof(ChainEntry))) return false;
+    const std::size_t bytes = more * sizeof(ChainEntry);
+    if (bytes > room_) return budget_->Take(budget_->left() + std::uint64_t{1});
+    if (!budget_->Take(bytes)) return false;
+    room_ -= bytes;
     chain->reserve(chain->capacity() + more);
     return true;
   }
@@ -119,6 +126,7 @@ class Walker {
   DwarfFile* file_;
   const std::vector<std::uint64_t>& addresses_;
   MemoryBudget* budget_;
+  std::size_t room_;  // in bytes
   std::vector<Chain> chains_;
   unsigned depth_ = 1;
   unsigned skip_below_ = kNever;  // children of the DIE at this depth are passed over

@@ -22,7 +22,7 @@ using Chain = std::vector<ChainEntry>;
 // One chain for each of the sorted addresses, from the loaded unit of `file` whose own DIE is
 // `unit`. `padding`: which of them are known to lie in no function; only where others find none is
 // the whole unit searched. What a chain takes comes out of `budget`;
-// beyond it, chains are cut. Not async-signal-safe. One thread at a time.
+// beyond it, chains are cut and it is exceeded. Not async-signal-safe. One thread at a time.
 std::vector<Chain> WalkUnit(DwarfFile* file, const Die& unit,
                             const std::vector<std::uint64_t>& addresses,
                             const std::vector<bool>& padding, MemoryBudget* budget);
