@@ -82,6 +82,11 @@ class ElfWriter {
     header.e_ident[EI_DATA] = ELFDATA2LSB;
     header.e_ident[EI_VERSION] = EV_CURRENT;
     header.e_type = ET_DYN;
+#if defined(__x86_64__)
+    header.e_machine = EM_X86_64;
+#else
+    header.e_machine = EM_AARCH64;
+#endif
     header.e_version = EV_CURRENT;
     header.e_ehsize = sizeof header;
     header.e_shoff = kHead + content_.size() + names_.size();

@@ -1,4 +1,5 @@
-// Files that ask for more than they may: each is symbolized in bounded time and memory.
+// Files that ask for more than they may: each is symbolized in bounded time and memory. Not run under
+// sanitizers, which keep freed memory.
 #include <gtest/gtest.h>
 #include <lzma.h>
 #include <unistd.h>
@@ -18,12 +19,8 @@ using test::AppendUleb;
 using test::ElfWriter;
 
 // Beside the cap on what DWARF may take (64 MiB) there are the sections' headers, the answers and
-// their cache (16 MiB). Sanitizers keep freed memory, and their code is slower.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr double kMaxSeconds = 20, kMaxMib = 4096;
-#else
+// their cache (16 MiB).
 constexpr double kMaxSeconds = 2, kMaxMib = 64;
-#endif
 constexpr std::uint64_t kNamed = 1u << 16;  // in the result: an address got a name
 
 class HostileFile : public testing::Test {

@@ -22,6 +22,7 @@ using elf::Module;
 // .eh_frame is some 10 % of the code; a segment that holds more than this beside it is not read to
 // its end.
 constexpr std::uint64_t kMaxEhFrameBytes = 256u << 20;
+constexpr std::uint64_t kFirstEhFrameBytes = 1u << 20;
 constexpr std::uint64_t kMaxNoteBytes = 64u << 10;
 constexpr std::uint64_t kMaxCodeBytes = 0xf0000000u;  // row pcs have 32 bits
 
@@ -106,6 +107,20 @@ std::uint64_t SegmentEnd(const LoadedObject& object, std::uint64_t address) {
   return 0;
 }
 
+// Nothing says how large .eh_frame is, and a segment may hold much beside it: more is read only
+// where the section goes on.
+bool ReadSection(std::uint64_t start, std::uint64_t most, std::uint64_t fde_count,
+                 Instance& instance) {
+  for (std::uint64_t size = std::min(most, kFirstEhFrameBytes);; size = std::min(most, 4 * size)) {
+    const auto bytes = elf::CopyMemoryUpTo(start, size);
+    instance.table = {};
+    instance.table = BuildCfiTable({bytes.data(), bytes.size(), start, fde_count}, instance.base,
+                                   instance.module->start, instance.module->limit);
+    if (instance.table.complete) return !instance.table.rows.empty();
+    if (size == most || bytes.size() < size) return false;
+  }
+}
+
 bool ReadTable(const LoadedObject& object, Instance& instance) {
   const auto header = elf::CopyMemoryUpTo(object.eh_frame_header,
                                           std::min<std::uint64_t>(object.eh_frame_header_size, 64));
@@ -113,10 +128,7 @@ bool ReadTable(const LoadedObject& object, Instance& instance) {
       ReadEhFrameHeader(header.data(), header.size(), object.eh_frame_header);
   const std::uint64_t end = SegmentEnd(object, start);
   if (start == 0 || end == 0) return false;
-  const auto bytes = elf::CopyMemoryUpTo(start, std::min(end - start, kMaxEhFrameBytes));
-  instance.table = BuildCfiTable({bytes.data(), bytes.size(), start, fde_count}, instance.base,
-                                 instance.module->start, instance.module->limit);
-  return instance.table.complete && !instance.table.rows.empty();
+  return ReadSection(start, std::min(end - start, kMaxEhFrameBytes), fde_count, instance);
 }
 
 bool SameObject(const Module& a, const Module& b) {
