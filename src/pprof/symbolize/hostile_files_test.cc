@@ -1,5 +1,5 @@
-// Files that ask for more than they may: each is symbolized in bounded time and memory. Not run under
-// sanitizers, which keep freed memory.
+// Files that ask for more than they may: each is symbolized in bounded time and memory. Not run
+// under sanitizers, which keep freed memory.
 #include <gtest/gtest.h>
 #include <lzma.h>
 #include <unistd.h>
