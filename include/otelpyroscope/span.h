@@ -8,11 +8,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
+#include <opentelemetry/common/timestamp.h>
 #include <opentelemetry/nostd/shared_ptr.h>
 #include <opentelemetry/nostd/string_view.h>
 #include <opentelemetry/trace/span.h>
@@ -132,8 +134,14 @@ class OTELPYROSCOPE_SHARED ProfiledSpan final : public trace::Span {
   }
   void End(const trace::EndSpanOptions& options) noexcept override {
     BeforeEnd();
-    if (record_ != nullptr) record_->End(options.end_steady_time.time_since_epoch().count());
-    inner_->End(options);
+    if (record_ == nullptr) return inner_->End(options);
+    // One reading of the clock for both, which spares the SDK its own.
+    trace::EndSpanOptions timed = options;
+    if (timed.end_steady_time.time_since_epoch().count() == 0) {
+      timed.end_steady_time = common::SteadyTimestamp(std::chrono::steady_clock::now());
+    }
+    record_->End(timed.end_steady_time.time_since_epoch().count());
+    inner_->End(timed);
   }
   trace::SpanContext GetContext() const noexcept override { return inner_->GetContext(); }
   bool IsRecording() const noexcept override { return inner_->IsRecording(); }
