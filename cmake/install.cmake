@@ -1,6 +1,6 @@
 # What `cmake --install` puts where: the libraries, the headers of include/ and nothing else of the
 # source, the CMake package `otel-profiling-cpp` with the components pprof, otelpyroscope and, where they
-# were built, pyroscope and pprof_http, and a pkg-config file for each. Included once, after the targets exist.
+# were built, pyroscope and pprof_http, a pkg-config file for each, and otel-profiling-view. Included once, after the targets exist.
 include(CMakePackageConfigHelpers)
 
 get_target_property(OTELPROF_LIBRARY_TYPE otelprof_pprof TYPE)
@@ -19,6 +19,10 @@ if(TARGET otelprof_pprof_http)
   install(TARGETS otelprof_pprof_http EXPORT otel-profiling-cpp-pprof_http)
   list(APPEND components pprof_http)
   list(APPEND pc_files otel-profiling-pprof-http)
+endif()
+# With the examples or tests, which bring the reader of pprof files; OPTIONAL: not every build makes it.
+if(TARGET otelprof_view_program)
+  install(TARGETS otelprof_view_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)
 endif()
 foreach(component IN LISTS components)
   install(EXPORT otel-profiling-cpp-${component} NAMESPACE otel-profiling-cpp::

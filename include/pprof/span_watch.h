@@ -25,6 +25,12 @@ struct SpanWatchOptions {
   std::size_t max_profile_bytes = std::size_t{32} << 20;  // of profiles that are kept
   std::chrono::seconds keep = std::chrono::minutes(5);    // profiles of the last ...; 10 s to 1 h
   int rate = 100;                                         // Hz, as in CpuProfileOptions
+  // Where the page links each span to: a Grafana, http(s)://host[:port][/path], and the uid of its
+  // Pyroscope data source. Empty: OTEL_PROFILING_GRAFANA_URL, else no link;
+  // OTEL_PROFILING_GRAFANA_DATASOURCE, else "pyroscope". What is neither is left out, with a
+  // warning.
+  std::string grafana;
+  std::string grafana_datasource;
 };
 
 enum class SpanProfileFormat { kText, kFolded, kPprof };

@@ -125,6 +125,19 @@ TEST_F(SpanNotes, TimesThatTheProgramGivesAreTaken) {
   EXPECT_EQ(Noted("timed").duration_ns, 42'000);
 }
 
+TEST_F(SpanNotes, TheSdkEndsTheSpanAtTheTimeThatIsNoted) {
+  Program program;
+  trace::StartSpanOptions start;
+  start.start_system_time =
+      opentelemetry::common::SystemTimestamp(std::chrono::system_clock::now());
+  start.start_steady_time =
+      opentelemetry::common::SteadyTimestamp(std::chrono::steady_clock::now());
+  program.tracer->StartSpan("one clock", {}, start)->End();
+  EXPECT_GT(Noted("one clock").duration_ns, 0);
+  ASSERT_EQ(program.ended->size(), 1u);
+  EXPECT_EQ(Noted("one clock").duration_ns, program.ended->front().duration_ns);
+}
+
 TEST_F(SpanNotes, ARemoteParentIsNamedAndTheSpanIsALocalRoot) {
   Program program;
   const std::uint8_t trace_id[16] = {1, 2, 3};

@@ -2,6 +2,7 @@
 // wrapped provider over it, and what the profiler would put on a sample now.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,7 @@ struct EndedSpan {
   std::string labelled;    // span_name of a sample taken while it ended
   std::string profile_id;  // empty: the attribute is not there
   std::string parent_id;
+  std::int64_t duration_ns = 0;
 };
 
 template <std::size_t N>
@@ -92,8 +94,8 @@ class KeepingProcessor final : public sdk::SpanProcessor {
   void OnStart(sdk::Recordable&, const trace::SpanContext&) noexcept override {}
   void OnEnd(std::unique_ptr<sdk::Recordable>&& recordable) noexcept override {
     auto* span = static_cast<sdk::SpanData*>(recordable.get());
-    EndedSpan ended{std::string(span->GetName()), SpanNameLabel(), "",
-                    Hex(span->GetParentSpanId())};
+    EndedSpan ended{std::string(span->GetName()), SpanNameLabel(), "", Hex(span->GetParentSpanId()),
+                    span->GetDuration().count()};
     const auto found = span->GetAttributes().find("pyroscope.profile.id");
     if (found != span->GetAttributes().end()) {
       ended.profile_id = nostd::get<std::string>(found->second);

@@ -36,7 +36,7 @@ def document(strings, ids, sets, spans, origin, **more):
     return {"version": 1, "origin_ns": origin, "service": "shop", "process": {"pid": 4711, "command": "/srv/shop"},
             "generated_ns": 0, "live": False, "strings": strings.rows, "ids": ids.rows, "label_sets": sets, "spans": spans,
             "dropped": {"spans": 12}, "stats": STATS, "notes": ["profiler started 12 s after the process"],
-            "links": {"grafana": "https://grafana.example/explore?span={span_id}"}, **more}
+            "links": {"grafana": "https://grafana.example/sub/", "grafana_datasource": "uid\"}]&x=<1>#"}, **more}
 
 
 def recorded(profile):

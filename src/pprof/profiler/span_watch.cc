@@ -21,6 +21,7 @@
 #include "src/pprof/base/status.h"
 #include "src/pprof/encode/limited_encoder.h"
 #include "src/pprof/encode/pprof_encoder.h"
+#include "src/pprof/profiler/grafana.h"
 #include "src/pprof/profiler/process_facts.h"
 #include "src/pprof/profiler/shared_symbolizer.h"
 #include "src/pprof/profiler/source.h"
@@ -81,6 +82,7 @@ class SpanWatch::Impl {
  public:
   explicit Impl(const SpanWatchOptions& options)
       : service_(options.service.empty() ? profiler::ServiceName() : options.service),
+        grafana_(profiler::FindGrafana(options)),
         ring_(options.max_profile_bytes, std::chrono::nanoseconds(options.keep).count()),
         started_ns_(profiler::ProcessAgeNs()) {}
 
@@ -115,6 +117,8 @@ class SpanWatch::Impl {
     view::DocumentParts parts;
     parts.windows = FreshWindows();
     parts.service = service_;
+    parts.grafana = grafana_.address;
+    parts.grafana_datasource = grafana_.datasource;
     parts.command = profiler::ProgramPath();
     parts.pid = pid_;
     parts.stats = ReadStats();
@@ -220,6 +224,7 @@ class SpanWatch::Impl {
   }
 
   const std::string service_;
+  const profiler::Grafana grafana_;
   const pid_t pid_ = getpid();
   std::mutex window_mutex_;  // never held together with store_mutex_
   std::unique_ptr<sampler::Window> window_;

@@ -91,6 +91,15 @@ class Writer {
     json_.BeginArray();
     for (const std::string& note : parts_.notes) json_.String(note);
     json_.EndArray();
+    if (!parts_.grafana.empty()) PutLinks();
+  }
+
+  void PutLinks() {
+    json_.Key("links");
+    json_.BeginObject();
+    Field("grafana", parts_.grafana);
+    Field("grafana_datasource", parts_.grafana_datasource);
+    json_.EndObject();
   }
 
   void PutProfile() {

@@ -26,6 +26,8 @@ struct DocumentParts {
   const spans::SpanStore* spans = nullptr;
   Stats stats;
   std::vector<std::string> notes;
+  std::string grafana;  // address; empty: none
+  std::string grafana_datasource;
 };
 
 // Throws std::bad_alloc only. REQUIRES: nobody changes `*spans` meanwhile.

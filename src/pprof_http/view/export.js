@@ -127,11 +127,24 @@ function download(name, type, content) {
 
 const fileName = (words) => words.replace(/[^\w.-]+/g, '_').slice(0, 80) || 'profile';
 
+// Grafana's Explore with the flame graph of one span. Ids, times and the address of Grafana are all that gets into it.
 function grafanaLink(model, span) {
-  const address = text(model.doc.links && model.doc.links.grafana);
-  if (!/^https?:\/\//.test(address)) return null;
-  const values = {span_id: model.id(span ? span.id : NONE), trace_id: model.id(span ? span.trace : NONE)};
-  return address.replace(/\{(span_id|trace_id)\}/g, (_, name) => encodeURIComponent(values[name]));
+  const links = model.doc.links || {};
+  const id = span ? model.id(span.profiled === undefined ? span.id : span.profiled) : '';
+  let url;
+  try { url = new URL(text(links.grafana)); } catch (error) { return null; }
+  if (!/^https?:$/.test(url.protocol) || !/^[0-9a-f]{16}$/.test(id)) return null;
+  const uid = text(links.grafana_datasource) || 'pyroscope';
+  const [start, length] = span.start === undefined ? [model.profileStart, model.profileDuration] : [span.start, span.duration];
+  const at = (ns) => String(Math.round(model.originMs + ns / 1e6));
+  const minute = 6e10;  // a profile that is pushed begins before the span and is looked up by its begin
+  const query = {refId: 'A', datasource: {type: 'grafana-pyroscope-datasource', uid}, queryType: 'profile', groupBy: [],
+    profileTypeId: 'process_cpu:cpu:nanoseconds:cpu:nanoseconds', labelSelector: '{}', spanSelector: [id]};
+  const pane = {datasource: uid, queries: [query], range: {from: at(start - minute), to: at(start + length + minute)}};
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/explore`;
+  url.search = `?schemaVersion=1&panes=${encodeURIComponent(JSON.stringify({cpu: pane}))}`;
+  url.username = url.password = url.hash = '';
+  return url.href;
 }
 
 // The buttons; view: {title, samples, facts, reasons, span}
@@ -146,7 +159,7 @@ function waysOut(model, view) {
     button('text', 'A report in plain text', () =>
       download(`${name}.txt`, 'text/plain', reportOf(model, view.samples, view.title, view.facts, view.reasons))),
     button('copy link', 'The address of exactly this view', () => copy(location.href, 'the link')),
-    grafana && h('a', {class: 'button', href: grafana, target: '_blank', rel: 'noopener noreferrer'}, 'Grafana'));
+    grafana && h('a', {class: 'button', href: grafana, target: '_blank', rel: 'noopener noreferrer', title: 'This span\'s flame graph in Grafana\'s Explore'}, 'Grafana'));
 }
 
 // The page as one file with its data in it: the page's own bytes, so that its policy still fits.
