@@ -140,6 +140,13 @@ void HttpServer::Interrupt() noexcept {
   for (const socket_t socket : open_) shutdown(socket, SHUT_RDWR);
 }
 
+void HttpServer::HideEncodings(httplib::Request& request) {
+  std::string encodings = request.get_header_value("Accept-Encoding");
+  request.headers.erase("Accept-Encoding");
+  request.headers.erase(kEncodings);  // a client may send that as well
+  request.headers.emplace(kEncodings, std::move(encodings));
+}
+
 void HttpServer::Serve(socket_t socket) {
   bool registered = false;
   try {

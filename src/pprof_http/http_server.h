@@ -35,6 +35,12 @@ class HttpServer final : private SigpipeAction, private httplib::Server {
   explicit HttpServer(Answer answer);
   ~HttpServer() override;
 
+  // The request's Accept-Encoding. cpp-httplib does not get to see it: it would compress, in an
+  // encoding of its choice, what the answer has compressed already.
+  static std::string EncodingsOf(const httplib::Request& request) {
+    return request.get_header_value(kEncodings);
+  }
+
   // Port 0 becomes the real one. False: the port is in use, or the address not of this machine.
   bool Listen(Address* address);
   // Serves until Interrupt. REQUIRES: Listen.
@@ -43,6 +49,8 @@ class HttpServer final : private SigpipeAction, private httplib::Server {
   void Interrupt() noexcept;
 
  private:
+  static constexpr const char* kEncodings = "otelprof-accept-encoding";
+  static void HideEncodings(httplib::Request& request);
   // Answers one connection and closes it.
   void Serve(socket_t socket);
   void Respond(socket_t socket);
@@ -52,9 +60,9 @@ class HttpServer final : private SigpipeAction, private httplib::Server {
   // cpp-httplib wants the addresses as arguments since 0.17.
   template <class Self>
   static auto Process(Self& self, BoundedStream& stream, int)
-      -> decltype(self.process_request(stream, true, std::declval<bool&>(), nullptr)) {
+      -> decltype(self.process_request(stream, true, std::declval<bool&>(), HideEncodings)) {
     bool closed = false;
-    return self.process_request(stream, true, closed, nullptr);
+    return self.process_request(stream, true, closed, HideEncodings);
   }
   template <class Self>
   static bool Process(Self& self, BoundedStream& stream, long) {
@@ -66,7 +74,7 @@ class HttpServer final : private SigpipeAction, private httplib::Server {
     stream.get_local_ip_and_port(local, local_port);
     bool closed = false;
     return self.process_request(stream, remote, remote_port, local, local_port, true, closed,
-                                nullptr);
+                                HideEncodings);
   }
 
   static thread_local socket_t current_;

@@ -90,7 +90,7 @@ class Server::Impl {
       if (!loopback_ && IsSpansPath(PathOf(request.target))) {
         return Send({403, {}, "spans are served on a loopback address only\n"}, &response);
       }
-      const std::string encodings = request.get_header_value("Accept-Encoding");
+      const std::string encodings = HttpServer::EncodingsOf(request);
       Send(Handle({request.method, request.target, cancelled, encodings}), &response);
     };
   }

@@ -34,6 +34,29 @@ TEST(SpansServer, OffUnlessAskedForAndOffAgainWithTheServer) {
   EXPECT_FALSE(pprof::SpansWanted());
 }
 
+int Count(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(SpansServer, NothingIsCompressedTwice) {
+  auto server = Serve({"127.0.0.1:0", true});
+  ASSERT_TRUE(server.ok());
+  for (const char* accepted : {"gzip", "gzip, deflate, br, zstd"}) {
+    const std::string answer =
+        Fetch(*server, "GET /debug/spans/data HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: " +
+                           std::string(accepted) + "\r\n\r\n");
+    EXPECT_EQ(Count(answer, "Content-Encoding:"), 1) << accepted;
+    EXPECT_EQ(answer.substr(answer.find("\r\n\r\n") + 4, 2), "\x1f\x8b") << accepted;
+    EXPECT_EQ(Count(answer, "otelprof-accept-encoding"), 0);
+  }
+  const std::string plain = Fetch(*server,
+                                  "GET /debug/spans/data HTTP/1.1\r\nHost: localhost\r\n"
+                                  "otelprof-accept-encoding: gzip\r\n\r\n");
+  EXPECT_EQ(Count(plain, "Content-Encoding:"), 0);
+}
+
 TEST(SpansServer, TheEnvironmentTurnsItOn) {
   setenv("OTEL_PROFILING_SPANS", "true", 1);
   {

@@ -2,12 +2,12 @@
 
 function lossReasons(model) {
   const reasons = [];
-  const say = (name, words) => { const value = model.stat(name); if (value > 0) reasons.push(words(count(value))); };
-  say('samples_lost', (n) => `${n} samples were lost before they could be stored; some may have been this one's. See Status.`);
-  say('timers_refused', (n) => `The system refused ${n} timers (RLIMIT_SIGPENDING): those threads are not sampled at all.`);
-  say('threads_over_limit', (n) => `${n} threads were beyond what the profiler can hold and were not sampled.`);
-  say('samples_signal_blocked', (n) => `${n} samples' worth of CPU ran on threads that block SIGPROF.`);
-  say('handler_replaced', (n) => `Another SIGPROF handler replaced the profiler's, ${n} times: nothing is sampled meanwhile.`);
+  const say = (name, words) => { const value = model.stat(name); if (value > 0) reasons.push(words(value)); };
+  say('samples_lost', (n) => `${plural(n, 'sample')} ${n === 1 ? 'was' : 'were'} lost before ${n === 1 ? 'it' : 'they'} could be stored, perhaps of this work. See Status.`);
+  say('timers_refused', (n) => `The system refused ${plural(n, 'timer')} (RLIMIT_SIGPENDING): a thread without one is not sampled at all.`);
+  say('threads_over_limit', (n) => `${plural(n, 'thread')} beyond what the profiler can hold: not sampled.`);
+  say('samples_signal_blocked', (n) => `CPU time of ${plural(n, 'sample')} ran on threads that block SIGPROF.`);
+  say('handler_replaced', (n) => `Another SIGPROF handler replaced the profiler's, ${plural(n, 'time')}: nothing is sampled meanwhile.`);
   say('context_storage_lost', () => 'Somebody replaced the bridge\'s context storage: spans are no longer seen by the profiler.');
   return reasons;
 }
