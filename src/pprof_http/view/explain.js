@@ -16,7 +16,10 @@ function lossReasons(model) {
 function outsideReason(model) {
   const {count: hits, cpu} = model.sum(model.outside);
   if (hits === 0) return [];
-  const names = functionsOf(model, model.outside).filter((row) => row.self > 0 && !row.name.startsWith('[')).slice(0, 3).map((row) => shortName(row.name));
+  // The program's own functions tell which work it is; without debug information none is known to be its own.
+  const rows = functionsOf(model, model.outside).filter((row) => !row.name.startsWith('['));
+  const own = rows.filter((row) => model.packages.ofFunction[row.fn].own).sort((a, b) => b.total - a.total);
+  const names = (own.length > 0 ? own : rows.filter((row) => row.self > 0)).slice(0, 3).map((row) => shortName(row.name));
   return [`${plural(hits, 'sample')} (${share(cpu, model.all.cpu)} of the CPU time) ran without a span` +
     (names.length > 0 ? `, mostly in ${names.join(', ')}` : '') +
     '. If that is work of this span, its context was never attached on the thread that did it: wrap the work in a Scope there.'];

@@ -12,7 +12,7 @@ const app = {
 
   load(doc) {
     this.model = new Model(doc);
-    this.packages = rankPackages(this.model);
+    this.packages = this.model.packages = rankPackages(this.model);
     this.found = null;
   },
 
