@@ -87,6 +87,7 @@ await checks.run('operations: every span once, with its CPU', async () => {
   for (const [name, [spans, errors]] of Object.entries(found)) checks.equal([spans, errors], ['1', name === 'failed' ? '1' : '0'], name);
   for (const [name, least] of [['GET /busy', 25], [hostile, 9]]) checks.that(Number(found[name][2]) >= least, `${name}: ${found[name][2]} samples`);
   checks.equal(found.waits[2], '0', 'samples of a span that waits');
+  checks.that(await page.locator('[role=region]').evaluate((box) => box.scrollWidth <= box.clientWidth), 'the table is wider than the page');
   checks.that((await page.locator('#service').innerText()) === 'live <b>shop</b>', 'the service\'s name');
   await page.screenshot({path: at('operations.png')});
 });
@@ -179,6 +180,7 @@ await checks.run('status: every counter of ReadStats, the late start in words', 
   const meanings = await page.locator('td[data-key=words]').allInnerTexts();
   checks.that(meanings.length === counters.length && meanings.every((words) => words.length > 10), 'a counter without words');
   checks.equal(await page.locator('tr', {hasText: 'timers_refused'}).locator('.badge.warn').count(), 1, 'refused timers are marked');
+  checks.that((await main()).includes('Spans forgotten to make room'), 'what the recorder did not keep');
   checks.that(/watching began \d+ s after the process/.test(await main()), await main());
   await page.screenshot({path: at('status.png'), fullPage: true});
 });

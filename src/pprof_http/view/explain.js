@@ -60,7 +60,7 @@ function spanReasons(model, span) {
     reasons.push(`It lasted ${duration(span.duration)}, and a sample is taken every ${period} of CPU time: at most about ${share(span.duration, model.period)} ` +
       'of such spans have one. The flame graph of all spans of this name shows them together.');
   } else {
-    reasons.push(`It used less CPU than one sample (${period}) on any thread in ${duration(span.duration)}: it waited, for a lock, the disk, the network or another thread.`);
+    reasons.push(`On the threads where it was current it used less CPU than one sample (${period}) in ${duration(span.duration)}: there it waited, for a lock, the disk, the network or another thread.`);
   }
   return [...reasons, ...outsideReason(model), ...lossReasons(model)];
 }

@@ -67,6 +67,8 @@ function operationsPage(app) {
 
 const TROUBLE = /^(samples_lost|lost_|timers_refused|handler_replaced|threads_over_limit|labels_dropped|context_storage_lost|modules_unreadable|scopes_misplaced|samples_(over|timer|signal|handler))/;
 
+const NOT_KEPT = {spans: 'Spans forgotten to make room', not_recorded: 'Spans never recorded: no room'};
+
 function statusPage(app) {
   const {model} = app;
   const troubles = model.stats.filter((stat) => stat.value > 0 && TROUBLE.test(stat.name));
@@ -84,7 +86,7 @@ function statusPage(app) {
       : 'No counter says that anything is missing from this profile.'),
     model.notes.length > 0 && h('section', {}, h('h2', {}, 'Notes'), h('ul', {class: 'notes'}, model.notes.map((note) => h('li', {}, note)))),
     dropped.length > 0 && h('section', {}, h('h2', {}, 'Not kept by the recorder'),
-      h('dl', {class: 'facts'}, dropped.map(([name, value]) => fact(name, count(value))))),
+      h('dl', {class: 'facts'}, dropped.map(([name, value]) => fact(NOT_KEPT[name] || name, count(value))))),
     h('h2', {}, 'Counters of the profiler'),
     model.stats.length > 0 ? table({label: 'Counters', columns, rows: model.stats, step: 200})
       : empty('No counters in this page', ['A pprof file does not hold them; the page that a process serves does, and otel-profiling-view --spans takes them along.'])];
