@@ -83,7 +83,7 @@ def check_addresses(files):
     for target in files.services["load"]["environment"]["LOAD_TARGETS"].split(","):
         check_at(files, "load", target, "LISTEN_ADDRESS")
     query = tempo["server"]["http_listen_port"]
-    check([str(port).split('/')[0] for port in files.services["tempo"]["ports"]] == [f"127.0.0.1:{query}:{query}"], "tempo's port")
+    check([str(port).split('/')[0] for port in files.services["tempo"]["ports"]] == [f"127.0.0.1:{port}:{port}" for port in (query, otlp)], "tempo's ports")
     check('url = "http://pyroscope:4040"' in files.alloy, "where Alloy sends profiles")
 
 
@@ -112,6 +112,14 @@ def check_grafana(files):
         uids.add(ours["datasources"][0]["uid"])
     traces = files.yaml("rideshare", "compose", "grafana", "provisioning", "datasources", "tempo.yml")["datasources"][0]
     check(traces["jsonData"]["tracesToProfiles"]["datasourceUid"] in uids, "tracesToProfiles: datasourceUid")
+    # What README.md says of services without containers beside these servers.
+    readme = files.text("rideshare", "README.md")
+    for variable, service in (("OTEL_PROFILING_GRAFANA_URL", "grafana"), ("PYROSCOPE_SERVER_ADDRESS", "pyroscope"),
+                              ("OTEL_EXPORTER_OTLP_ENDPOINT", "tempo")):
+        port = re.search(rf"{variable}=http://127.0.0.1:(\d+)", readme).group(1)
+        published = [str(one).split("/")[0] for one in files.services[service]["ports"]]
+        check(f"127.0.0.1:{port}:{port}" in published, f"README.md: {variable}")
+    check("pyroscope" in uids, "the data source that the page links to unless told otherwise")
     dashboard = json.loads(files.text("rideshare", "compose", "grafana", "dashboards", "rideshare.json"))
     targets = [target for panel in dashboard["panels"] for target in panel["targets"]]
     check(targets and {target["datasource"]["uid"] for target in targets} <= uids, "the dashboard's data sources")
