@@ -5,6 +5,7 @@
 #include <pprof_http/pprof_http.h>
 #include <signal.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   const bool pricing = argc > 1 && std::strcmp(argv[1], "pricing") == 0;
   const std::string service =
       rideshare::Setting("OTEL_SERVICE_NAME", pricing ? "rideshare-pricing" : "rideshare");
+  setenv("OTEL_SERVICE_NAME", service.c_str(), 0);  // by which the page of spans calls it
   const rideshare::Telemetry telemetry(service, 1.0);
 
   rideshare::HttpServer server;
