@@ -1,4 +1,5 @@
-// What the code blocks of the documents take for granted: doc_blocks.py compiles each block of C++ after this.
+// What the code blocks of the documents take for granted: doc_blocks.py compiles each block of C++
+// after this.
 #pragma once
 
 #include <iostream>
@@ -22,6 +23,6 @@
 namespace trace_api = opentelemetry::trace;
 namespace trace_sdk = opentelemetry::sdk::trace;
 
-std::unique_ptr<trace_sdk::TracerProvider> InitTracer();        // the user's own set-up of the SDK
-std::unique_ptr<trace_sdk::SpanProcessor> MakeExporter();       // with a processor around it
+std::unique_ptr<trace_sdk::TracerProvider> InitTracer();   // the user's own set-up of the SDK
+std::unique_ptr<trace_sdk::SpanProcessor> MakeExporter();  // with a processor around it
 void Work();

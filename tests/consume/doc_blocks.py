@@ -9,7 +9,7 @@
 | cmake | CMake configures it against the libraries that are installed in PREFIX |
 | yaml, alloy | it stands in a file under examples/ |
 | sh | doc_commands.py knows each command; targets, presets, options, files and routes are there |
-| text | it is what a command prints: it follows a block of commands |
+| text | it is what a command prints: the block before it, in the same section, has the command |
 """
 
 import pathlib
@@ -70,7 +70,7 @@ class Checker:
         file = self.work / name
         file.write_text(source)
         ran = subprocess.run([self.compiler, "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable",
-                              "-Wno-unused-but-set-variable", f"-I{self.include}", "-isystem", "/usr/include", str(file)],
+                              "-Wno-unused-but-set-variable", f"-I{self.include}", str(file)],
                              capture_output=True, text=True)
         if ran.returncode != 0:
             self.fail(name, f"does not compile:\n{ran.stderr[:4000]}")
@@ -106,8 +106,9 @@ class Checker:
             self.fail(block.where(), words)
 
     def check_text(self, block):
-        if not re.search(r"```sh\n(?:(?!```).)*```\s*[^`#]{0,200}$", block.before, re.S):
-            self.fail(block.where(), "output without a command right above it")
+        above = list(BLOCK.finditer(block.before))
+        if not above or above[-1].group(2) != "sh" or re.search(r"^#", block.before[above[-1].end():], re.M):
+            self.fail(block.where(), "output whose command is not the block before it in the same section")
 
     def check(self, block):
         kinds = {"cpp": self.check_cpp, "cmake": self.check_cmake, "yaml": self.check_config, "alloy": self.check_config,

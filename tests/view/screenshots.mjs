@@ -24,7 +24,7 @@ function viewsOf(document) {
     'viewer-operations': '#/operations',
     'viewer-operation': `#/op/${encodeURIComponent(most.name)}`,
     'viewer-trace': `#/trace/${document.ids[most.trace]}`,
-    'viewer-span': `#/span/${document.ids[most.id]}`,
+    'viewer-span': `#/span/${document.ids[most.id]}?frames=own`,
     'viewer-empty': `#/span/${document.ids[none.id]}`,
     'viewer-process': '#/process?q=deflate',
   };
@@ -40,7 +40,9 @@ for (const scheme of ['light', 'dark']) {
     await view(page, path.resolve(file), hash);
     await page.waitForTimeout(300);
     const picture = path.join(folder, `${name}-${scheme}.png`);
-    await page.screenshot({path: picture});
+    const {width, height} = page.viewportSize();
+    const used = await page.evaluate(() => Math.ceil(document.querySelector('main').lastElementChild.getBoundingClientRect().bottom) + 24);
+    await page.screenshot({path: picture, clip: {x: 0, y: 0, width, height: Math.min(height, used)}});
     const bytes = fs.statSync(picture).size;
     console.log(`${picture} ${bytes}`);
     if (bytes > kMostBytes) throw new Error(`${picture} has ${bytes} bytes, over ${kMostBytes}`);
