@@ -85,7 +85,7 @@ class Commands:
                 self.need(any(re.search(rf"add_(executable|custom_target)\({value}\b", text) for text in self.cmake.values()), f"no target {value}")
             elif option.startswith("-D"):
                 variable = option[2:].partition("=")[0].partition(":")[0]
-                self.need(variable.startswith("CMAKE_") or variable == "BUILD_SHARED_LIBS" or variable in self.cmake[self.root / "CMakeLists.txt"],
+                self.need(variable.startswith("CMAKE_") or variable == "BUILD_SHARED_LIBS" or re.search(rf"\b{variable}\b", self.cmake[self.root / "CMakeLists.txt"]),
                           f"CMakeLists.txt knows no {variable}")
             elif option.startswith("-"):
                 self.need(option in ("--build", "--install", "--prefix", "-S", "-B", "-j"), f"CMake's {option} is not known here")
