@@ -3,9 +3,10 @@
 
 BUILD := build
 JOBS ?= $(shell nproc)
-# Seconds that `make check` gives each fuzz target, and `make demo` its program.
+# Seconds that `make check` gives each fuzz target, and `make demo` its program; minutes of `make soak`.
 FUZZ_SECONDS ?= 60
 DEMO_SECONDS ?= 10
+MINUTES ?= 30
 CONFIGURE = cmake --log-level=WARNING --preset
 COMPILE = cmake --build --parallel $(JOBS) --preset
 
@@ -17,6 +18,8 @@ help:
 	@echo 'make test    build and run all tests, also under the sanitizers; about 30 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
+	@echo 'make load    put loads on the profiler and compare with the budgets, 6 minutes; results in $(BUILD)/bench/load.json'
+	@echo 'make soak MINUTES=30    all loads in turn; fails if memory grows; results in $(BUILD)/bench/soak.json, soak.svg'
 	@echo 'make test-pyroscope PYROSCOPE_URL=http://host:4040    the end-to-end checks against a real server, which keeps the data'
 	@echo 'make clean   remove $(BUILD)/'
 
@@ -69,6 +72,20 @@ bench:
 	@$(CONFIGURE) bench && $(COMPILE) bench
 	@mkdir -p $(BUILD)/bench
 	@tools/run_bench $(BUILD)/bench-build $(BUILD)/bench/results.json
+
+.PHONY: load
+load:
+	@tools/setup bench
+	@$(CONFIGURE) bench && $(COMPILE) bench --target load
+	@mkdir -p $(BUILD)/bench
+	@$(BUILD)/bench-build/bench/load/load --json $(BUILD)/bench/load.json
+
+.PHONY: soak
+soak:
+	@tools/setup bench
+	@$(CONFIGURE) bench && $(COMPILE) bench --target soak
+	@mkdir -p $(BUILD)/bench
+	@tools/soak $(BUILD)/bench-build/bench/load/soak $(MINUTES) $(BUILD)/bench
 
 # The demo pushes to a real server of default limits, whose answers are compared with the demo's own profile; and the
 # stand-in server's tests run against it, which shows that it judges as the real one.
