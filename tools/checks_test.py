@@ -35,11 +35,15 @@ class TempTree(unittest.TestCase):
         return file
 
 
-def load_mutate():
-    loader = importlib.machinery.SourceFileLoader("mutate", str(TOOLS / "mutate"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutate", loader))
+def load_tool(name):
+    loader = importlib.machinery.SourceFileLoader(name, str(TOOLS / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
+
+
+def load_mutate():
+    return load_tool("mutate")
 
 
 class Mutations(TempTree):
@@ -85,6 +89,33 @@ class Robustness(unittest.TestCase):
 
     def test_the_count_must_be_true(self):
         self.assertEqual(len(self.violations("not run: no such machine", 44)), 1)
+
+
+class Soak(unittest.TestCase):
+    """Memory of two loads, eight seconds each in turn; one of them rises by `kib_a_minute`."""
+
+    @staticmethod
+    def samples(rounds, kib_a_minute):
+        lines = []
+        for second in range(rounds * 16):
+            load = "rising" if second % 16 < 8 else "steady"
+            rise = kib_a_minute * second / 60 if load == "rising" else 0
+            jump = 30000 if second % 97 == 0 else 0
+            lines.append((second, second // 16, load, 40000 + second % 7 * 50 + rise + jump))
+        return lines
+
+    def test_flat_passes_whatever_single_seconds_do(self):
+        self.assertTrue(load_tool("soak").judge(self.samples(40, 0))["flat"])
+
+    def test_a_slow_leak_of_one_load_does_not(self):
+        verdict = load_tool("soak").judge(self.samples(40, 300))
+        self.assertFalse(verdict["flat"])
+        self.assertAlmostEqual(verdict["loads"]["rising"]["kib_a_minute"], 300, delta=20)
+        self.assertLess(abs(verdict["loads"]["steady"]["kib_a_minute"]), 20)
+
+    def test_too_few_rounds_are_no_answer(self):
+        with self.assertRaises(ValueError):
+            load_tool("soak").judge(self.samples(6, 0))
 
 
 class IncludeDirections(TempTree):

@@ -1,0 +1,98 @@
+// All loads of scenarios.h in turn in one process, over and over, each under a profile of its own,
+// while the process's memory is written down each second. tools/soak runs it and judges.
+//
+//   soak SECONDS PHASE_SECONDS [LEAK_KIB]
+//
+// One line a second: seconds since the start, round, scenario, resident KiB. LEAK_KIB: loses that
+// much a second, for trying out whether the judge sees it.
+#include <pprof/profile.h>
+#include <pprof/stats.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#include "bench/load/scenarios.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+long ResidentKib() {
+  std::ifstream statm("/proc/self/statm");
+  long total = 0;
+  long resident = 0;
+  statm >> total >> resident;
+  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+std::atomic<const char*> g_scenario{nullptr};
+std::atomic<int> g_round{0};
+std::atomic<bool> g_stop{false};
+
+// Stays away from memory of its own: what it allocates would be in the picture.
+void WriteDown(Clock::time_point start, std::size_t leak_bytes) {
+  for (int second = 1; !g_stop; ++second) {
+    std::this_thread::sleep_until(start + std::chrono::seconds(second));
+    const char* scenario = g_scenario;
+    if (scenario == nullptr) continue;
+    std::printf("%d %d %s %ld\n", second, g_round.load(), scenario, ResidentKib());
+    std::fflush(stdout);
+    if (leak_bytes > 0) {
+      if (void* lost = std::malloc(leak_bytes)) std::memset(lost, 1, leak_bytes);
+    }
+  }
+}
+
+// False: a profile could not be taken.
+bool RunPhase(const load::Scenario& scenario, double seconds) {
+  std::size_t bytes = 0;
+  auto profile = pprof::StartCpuProfile(
+      [&](std::string_view piece) {
+        bytes += piece.size();
+        return true;
+      },
+      {scenario.rate});
+  if (!profile.ok()) {
+    std::fprintf(stderr, "%s: %s\n", scenario.name, profile.status().message.c_str());
+    return false;
+  }
+  load::Size size;
+  size.seconds = seconds;
+  g_scenario = scenario.name;
+  scenario.run(size);
+  g_scenario = nullptr;  // neither symbolizing nor the next start is part of a scenario's line
+  return profile->Stop().ok() && bytes > 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const double seconds = argc > 2 ? std::atof(argv[1]) : 0;
+  const double phase_seconds = argc > 2 ? std::atof(argv[2]) : 0;
+  if (seconds <= 0 || phase_seconds <= 0) {
+    std::fprintf(stderr, "usage: soak SECONDS PHASE_SECONDS [LEAK_KIB]\n");
+    return 2;
+  }
+  const std::size_t leak = argc > 3 ? static_cast<std::size_t>(std::atol(argv[3])) * 1024 : 0;
+  const auto start = Clock::now();
+  std::thread writer(WriteDown, start, leak);
+  bool ok = true;
+  while (ok && Clock::now() - start < std::chrono::duration<double>(seconds)) {
+    for (const load::Scenario& scenario : load::Scenarios()) {
+      ok = ok && RunPhase(scenario, phase_seconds);
+    }
+    ++g_round;
+  }
+  g_stop = true;
+  writer.join();
+  const pprof::Stats stats = pprof::ReadStats();
+  std::fprintf(stderr, "samples %llu, lost %llu\n", static_cast<unsigned long long>(stats.samples),
+               static_cast<unsigned long long>(stats.samples_lost));
+  return ok ? 0 : 1;
+}
