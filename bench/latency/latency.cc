@@ -16,6 +16,7 @@
 #include <opentelemetry/trace/tracer.h>
 #include <otelpyroscope/otelpyroscope.h>
 #include <pprof/profile.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,7 +42,7 @@ namespace sdk = opentelemetry::sdk::trace;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMessageBytes = 64;
-constexpr double kSegmentSeconds = 0.7;
+constexpr double kSegmentSeconds = 0.4;
 
 struct Mode {
   const char* name;
@@ -192,6 +193,16 @@ Segment Run(int fd, Kind kind, double seconds) {
           quantile(0.5), quantile(0.99), quantile(0.999)};
 }
 
+// Threads and processes started from now on as well.
+void StayOnOneCore() {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0) Fail("sched_getaffinity");
+  for (int core = 0, found = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &cores) && found++ > 0) CPU_CLR(core, &cores);
+  }
+  if (sched_setaffinity(0, sizeof(cores), &cores) != 0) Fail("sched_setaffinity");
+}
+
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
@@ -246,7 +257,8 @@ void Measure(int fd, const char* name, Kind kind, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 10;
+  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 15;
+  StayOnOneCore();
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
