@@ -18,6 +18,7 @@ help:
 	@echo 'make test    build and run all tests, also under the sanitizers; about 30 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
+	@echo 'make bench-peers    the same work under this library, gperftools and Go, 6 minutes; results in $(BUILD)/bench/peers.json'
 	@echo 'make load    put loads on the profiler and compare with the budgets, 6 minutes; results in $(BUILD)/bench/load.json'
 	@echo 'make soak MINUTES=30    all loads in turn; fails if memory grows; results in $(BUILD)/bench/soak.json, soak.svg'
 	@echo 'make test-pyroscope PYROSCOPE_URL=http://host:4040    the end-to-end checks against a real server, which keeps the data'
@@ -72,6 +73,13 @@ bench:
 	@$(CONFIGURE) bench && $(COMPILE) bench
 	@mkdir -p $(BUILD)/bench
 	@tools/run_bench $(BUILD)/bench-build $(BUILD)/bench/results.json
+
+.PHONY: bench-peers
+bench-peers:
+	@tools/setup peers
+	@$(CONFIGURE) bench && $(COMPILE) bench --target peers_ours peers_gperftools bridge_bench
+	@mkdir -p $(BUILD)/bench
+	@tools/bench_peers $(BUILD)/bench-build $(BUILD)/bench/peers.json
 
 .PHONY: load
 load:

@@ -1,10 +1,11 @@
 // All loads of scenarios.h in turn in one process, over and over, each under a profile of its own,
 // while the process's memory is written down each second. tools/soak runs it and judges.
 //
-//   soak SECONDS PHASE_SECONDS [LEAK_KIB]
+//   soak SECONDS PHASE_SECONDS [LEAK_KIB [SCENARIO [off]]]
 //
 // One line a second: seconds since the start, round, scenario, resident KiB. LEAK_KIB: loses that
-// much a second, for trying out whether the judge sees it.
+// much a second, for trying out whether the judge sees it. With a scenario only that one, and with
+// "off" without a profile: to find out who it is that grows.
 #include <pprof/profile.h>
 #include <pprof/stats.h>
 #include <unistd.h>
@@ -50,7 +51,16 @@ void WriteDown(Clock::time_point start, std::size_t leak_bytes) {
 }
 
 // False: a profile could not be taken.
-bool RunPhase(const load::Scenario& scenario, double seconds) {
+bool RunPhase(const load::Scenario& scenario, double seconds, bool profiled) {
+  load::Size size;
+  size.seconds = seconds;
+  if (!profiled) {
+    g_scenario = scenario.name;
+    size.bridge = false;
+    scenario.run(size);
+    g_scenario = nullptr;
+    return true;
+  }
   std::size_t bytes = 0;
   auto profile = pprof::StartCpuProfile(
       [&](std::string_view piece) {
@@ -62,8 +72,6 @@ bool RunPhase(const load::Scenario& scenario, double seconds) {
     std::fprintf(stderr, "%s: %s\n", scenario.name, profile.status().message.c_str());
     return false;
   }
-  load::Size size;
-  size.seconds = seconds;
   g_scenario = scenario.name;
   scenario.run(size);
   g_scenario = nullptr;  // neither symbolizing nor the next start is part of a scenario's line
@@ -76,7 +84,7 @@ int main(int argc, char** argv) {
   const double seconds = argc > 2 ? std::atof(argv[1]) : 0;
   const double phase_seconds = argc > 2 ? std::atof(argv[2]) : 0;
   if (seconds <= 0 || phase_seconds <= 0) {
-    std::fprintf(stderr, "usage: soak SECONDS PHASE_SECONDS [LEAK_KIB]\n");
+    std::fprintf(stderr, "usage: soak SECONDS PHASE_SECONDS [LEAK_KIB [SCENARIO [off]]]\n");
     return 2;
   }
   const std::size_t leak = argc > 3 ? static_cast<std::size_t>(std::atol(argv[3])) * 1024 : 0;
@@ -85,7 +93,8 @@ int main(int argc, char** argv) {
   bool ok = true;
   while (ok && Clock::now() - start < std::chrono::duration<double>(seconds)) {
     for (const load::Scenario& scenario : load::Scenarios()) {
-      ok = ok && RunPhase(scenario, phase_seconds);
+      if (argc > 4 && std::strcmp(argv[4], scenario.name) != 0) continue;
+      ok = ok && RunPhase(scenario, phase_seconds, argc <= 5);
     }
     ++g_round;
   }

@@ -6,7 +6,7 @@ namespace peers {
 // Ends the program if the profiler refuses.
 void StartProfile(const char* path, int rate);
 void StopProfile();
-// A thread of the work calls it first, where the profiler wants to be told.
+// A thread of the work calls it first, to be known to the profiler.
 void ThreadStarts();
 // What a label switch (setting a prebuilt label and taking it away) costs, in ns; 0: no labels.
 double LabelSwitchNs();

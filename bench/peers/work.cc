@@ -32,7 +32,7 @@ double Seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
 // --- Shares: the three in turn.
 
 void Shares() {
-  const std::int64_t end = test::ThreadCpuNs() + 6000000000;
+  const std::int64_t end = test::ThreadCpuNs() + 8000000000;
   std::int64_t used[3] = {};
   void (*const parts[3])() = {PartOne, PartThree, PartNine};
   while (test::ThreadCpuNs() < end) {
@@ -75,11 +75,12 @@ void Bursts() {
   one.join();
 }
 
-// --- Short threads: 1,000 that live for 2 ms of work each, two at a time.
+// --- Short threads: 1,000 that live for 2 ms of work each, two at a time; the profiler is told of
+// them, or it is not.
 
-void ShortThreads() {
-  const auto task = [] {
-    peers::ThreadStarts();
+void ShortThreads(bool known) {
+  const auto task = [known] {
+    if (known) peers::ThreadStarts();
     test::BurnMs(2);
   };
   for (int i = 0; i < 500; ++i) {
@@ -89,6 +90,9 @@ void ShortThreads() {
     one.join();
   }
 }
+
+void UnknownThreads() { ShortThreads(false); }
+void KnownThreads() { ShortThreads(true); }
 
 // --- Deep: 20 frames of ours over qsort of the C library, which calls back into ours.
 
@@ -149,9 +153,13 @@ struct Case {
   const char* name;
   void (*run)();
 };
-const Case kCases[] = {{"shares", Shares},   {"totals", Totals},
-                       {"bursts", Bursts},   {"short_threads", ShortThreads},
-                       {"deep", DeepStacks}, {"sample_cost", SampleCost}};
+const Case kCases[] = {{"shares", Shares},
+                       {"totals", Totals},
+                       {"bursts", Bursts},
+                       {"short_threads", UnknownThreads},
+                       {"short_threads_known", KnownThreads},
+                       {"deep", DeepStacks},
+                       {"sample_cost", SampleCost}};
 
 }  // namespace
 

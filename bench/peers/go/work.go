@@ -73,7 +73,7 @@ func shares() {
 	names := []string{"PartOne", "PartThree", "PartNine"}
 	parts := []func(){PartOne, PartThree, PartNine}
 	var used [3]int64
-	for end := threadCPU() + 6e9; threadCPU() < end; {
+	for end := threadCPU() + 8e9; threadCPU() < end; {
 		for i, part := range parts {
 			before := threadCPU()
 			part()
@@ -225,6 +225,7 @@ func spans() {
 
 func main() {
 	cases := map[string]func(){"shares": shares, "totals": totals, "bursts": bursts, "short_threads": shortThreads,
+		"short_threads_known": shortThreads,
 		"deep": deepStacks, "sample_cost": sampleCost}
 	if len(os.Args) == 2 && os.Args[1] == "label_switch" {
 		labelSwitch()
