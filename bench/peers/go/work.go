@@ -226,7 +226,7 @@ func spans() {
 func main() {
 	cases := map[string]func(){"shares": shares, "totals": totals, "bursts": bursts, "short_threads": shortThreads,
 		"short_threads_known": shortThreads,
-		"deep": deepStacks, "sample_cost": sampleCost}
+		"deep":                deepStacks, "sample_cost": sampleCost}
 	if len(os.Args) == 2 && os.Args[1] == "label_switch" {
 		labelSwitch()
 		return
