@@ -143,7 +143,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> missed;
   for (const Scenario* scenario : options.scenarios) {
     load::Size size;
-    size.seconds = options.quick ? kQuickSeconds : scenario->seconds;
+    size.seconds = options.quick && !scenario->counted ? kQuickSeconds : scenario->seconds;
     if (options.quick) size.part = kQuickPart;
     std::printf("%s: %s, %d Hz, %g s%s\n", scenario->name, scenario->what, scenario->rate,
                 size.seconds, options.quick ? ", a tenth of it" : "");

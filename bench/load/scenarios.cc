@@ -222,12 +222,12 @@ Done Everything(const Size& size) {
 
 const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all = {
-      {"live_threads", "10,000 live threads", 100, 20, LiveThreads},
-      {"thread_churn", "2,000 threads a second starting and ending", 100, 60, ThreadChurn},
-      {"spans", "100,000 spans a second on all cores", 100, 20, Spans},
-      {"distinct_labels", "1,000,000 distinct label values", 100, 60, DistinctLabels},
-      {"busy_threads", "64 busy threads at 100 Hz", 100, 20, BusyThreads},
-      {"everything", "a quarter of all of that at once, at 1 kHz", 1000, 20, Everything},
+      {"live_threads", "10,000 live threads", 100, 20, false, LiveThreads},
+      {"thread_churn", "2,000 threads a second starting and ending", 100, 60, false, ThreadChurn},
+      {"spans", "100,000 spans a second on all cores", 100, 20, false, Spans},
+      {"distinct_labels", "1,000,000 distinct label values", 100, 60, true, DistinctLabels},
+      {"busy_threads", "64 busy threads at 100 Hz", 100, 20, false, BusyThreads},
+      {"everything", "a quarter of all of that at once, at 1 kHz", 1000, 20, false, Everything},
   };
   return all;
 }

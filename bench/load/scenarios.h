@@ -25,6 +25,7 @@ struct Scenario {
   const char* what;
   int rate;        // Hz of the profile
   double seconds;  // of a full run
+  bool counted;    // ends when its units are done; `seconds` is only a limit
   Done (*run)(const Size& size);
 };
 
