@@ -132,7 +132,8 @@ class Commands:
         for word, value in zip(words, words[1:] + [""]):
             if word == "--profile":
                 self.need(re.search(rf'profiles: \["?{value}"?\]|profiles:\n\s+- {value}\b', compose), f"compose.yaml has no profile {value}")
-        self.need(set(words) - {"pull"} <= {"compose", "up", "down", "--build", "--profile"}, f"docker {' '.join(words)}")
+        services = set(re.findall(r"^  ([a-z-]+):$", compose.partition("\nservices:")[2], re.M))
+        self.need(set(words) - {"pull"} - services <= {"compose", "up", "down", "--build", "--profile"}, f"docker {' '.join(words)}")
 
     def apt(self, words):
         packages = [word for word in words if not word.startswith("-") and word not in ("install", "update")]
