@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "samples.h"
 #include "work.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -36,6 +37,8 @@ EXPORT bool plugin_stop() {
 EXPORT double plugin_work(double seconds) {
   return pprof::Do(pprof::Labels({{"where", "plugin"}}), [seconds] { return Work(seconds); });
 }
+
+EXPORT unsigned long long plugin_samples() { return Samples(pprof::ReadStats()); }
 
 EXPORT unsigned long long plugin_labelled() { return pprof::ReadStats().samples_labelled; }
 

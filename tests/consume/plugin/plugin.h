@@ -11,6 +11,7 @@ struct Plugin {
   const char* (*start)();            // "" or why not
   bool (*stop)();                    // whether a profile was written
   double (*work)(double);            // CPU seconds, under a label
+  unsigned long long (*samples)();   // until now
   unsigned long long (*labelled)();  // samples with a label until now
   int (*log_lines)();                // that the library said until now
 };
@@ -34,6 +35,7 @@ inline Plugin Load(const char* path) {
   Find(plugin.handle, "plugin_start", &plugin.start);
   Find(plugin.handle, "plugin_stop", &plugin.stop);
   Find(plugin.handle, "plugin_work", &plugin.work);
+  Find(plugin.handle, "plugin_samples", &plugin.samples);
   Find(plugin.handle, "plugin_labelled", &plugin.labelled);
   Find(plugin.handle, "plugin_log_lines", &plugin.log_lines);
   return plugin;
