@@ -176,6 +176,10 @@ TEST(SpanWatch, AForkChildIsToldAndMayWatchAnew) {
 #ifdef __SANITIZE_THREAD__
   GTEST_SKIP() << "a fork child cannot start threads under ThreadSanitizer";
 #endif
+#ifdef __SANITIZE_ADDRESS__
+  // Seen in one of a hundred runs: another thread was in g++ 12's AddressSanitizer when this one forked.
+  GTEST_SKIP() << "a fork child may hang in AddressSanitizer's allocator, whose locks it inherits";
+#endif
   auto watch = WatchSpans();
   ASSERT_TRUE(watch.ok());
   const pid_t child = fork();
