@@ -298,6 +298,18 @@ TEST(Labels, IfProfiledHoldsForSpansThatEndThemselves) {
   EXPECT_EQ(program.Ended("span").profile_id, id);
 }
 
+TEST(Labels, IfProfiledDoesNotSeeASampleAfterTheEnd) {
+  Options options;
+  options.profile_id_attribute = ProfileIdAttribute::kIfProfiled;
+  Program program(options);
+  const Span span = program.Start("span");
+  const trace::Scope scope(span);
+  span->End();
+  ASSERT_NE(pprof::CurrentTraceContext()->id, nullptr);
+  pprof::CurrentTraceContext()->id->MarkSampled();
+  EXPECT_EQ(program.Ended("span").profile_id, "");
+}
+
 TEST(Labels, UpdateNameOfTheRootIsSeenAtOnce) {
   Program program;
   const Span root = program.Start("root");
