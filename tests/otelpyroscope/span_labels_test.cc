@@ -26,21 +26,6 @@ trace::SpanContext RemoteCaller() {
                             trace::TraceFlags(trace::TraceFlags::kIsSampled), true);
 }
 
-// Decides by the span's name.
-class NameSampler final : public sdk::Sampler {
- public:
-  sdk::SamplingResult ShouldSample(const trace::SpanContext&, trace::TraceId,
-                                   nostd::string_view name, trace::SpanKind,
-                                   const opentelemetry::common::KeyValueIterable&,
-                                   const trace::SpanContextKeyValueIterable&) noexcept override {
-    const std::string text(name);
-    if (text == "dropped") return {sdk::Decision::DROP, nullptr, {}};
-    if (text == "recorded") return {sdk::Decision::RECORD_ONLY, nullptr, {}};
-    return {sdk::Decision::RECORD_AND_SAMPLE, nullptr, {}};
-  }
-  nostd::string_view GetDescription() const noexcept override { return "by name"; }
-};
-
 TEST(Labels, ScopeLabelsAndTakesAway) {
   Program program;
   const Span root = program.Start("root");

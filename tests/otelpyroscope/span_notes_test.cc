@@ -161,6 +161,17 @@ TEST_F(SpanNotes, UnsampledSpansAreNotedAsSuchAndHaveNoProfile) {
   EXPECT_EQ(span.label_id, "");
 }
 
+TEST_F(SpanNotes, ADroppedChildOfASampledRootIsNotedAsUnsampled) {
+  Program program({}, std::make_unique<NameSampler>());
+  const Span root = program.Start("root");
+  const trace::Scope scope(root);
+  program.Start("dropped")->End();
+  program.Start("kept")->End();
+  EXPECT_FALSE(Noted("dropped").sampled);
+  EXPECT_EQ(Noted("dropped").label_id, IdOf(root));
+  EXPECT_TRUE(Noted("kept").sampled);
+}
+
 TEST_F(SpanNotes, ASpanThatIsDroppedWithoutEndHasEnded) {
   Program program;
   program.Start("forgotten");

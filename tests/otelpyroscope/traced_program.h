@@ -111,6 +111,21 @@ class KeepingProcessor final : public sdk::SpanProcessor {
   std::shared_ptr<EndedSpans> ended_;
 };
 
+// Decides by the span's name.
+class NameSampler final : public sdk::Sampler {
+ public:
+  sdk::SamplingResult ShouldSample(const trace::SpanContext&, trace::TraceId,
+                                   nostd::string_view name, trace::SpanKind,
+                                   const opentelemetry::common::KeyValueIterable&,
+                                   const trace::SpanContextKeyValueIterable&) noexcept override {
+    const std::string text(name);
+    if (text == "dropped") return {sdk::Decision::DROP, nullptr, {}};
+    if (text == "recorded") return {sdk::Decision::RECORD_ONLY, nullptr, {}};
+    return {sdk::Decision::RECORD_AND_SAMPLE, nullptr, {}};
+  }
+  nostd::string_view GetDescription() const noexcept override { return "by name"; }
+};
+
 struct Program {
   explicit Program(otelpyroscope::Options options = {},
                    std::unique_ptr<sdk::Sampler> sampler = std::make_unique<sdk::AlwaysOnSampler>())
