@@ -33,7 +33,7 @@ inline std::string_view AsText(nostd::string_view text) noexcept {
                                             const common::AttributeValue& value) noexcept {
   char digits[32];
   int size = 0;
-  std::string_view text(digits, 0);
+  std::string_view text;
   if (const auto* view = nostd::get_if<nostd::string_view>(&value)) {
     text = AsText(*view);
   } else if (const auto* literal = nostd::get_if<const char*>(&value)) {
