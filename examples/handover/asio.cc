@@ -50,6 +50,7 @@ int main() {
   boost::asio::io_context io;
   auto open = boost::asio::make_work_guard(io);
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (int i = 0; i < 2; ++i) threads.emplace_back([&io] { io.run(); });
   const int result = handover::RunTwoRequests([&io](const handover::Work& work) {
     auto chain = std::make_shared<Chain>(io, work);

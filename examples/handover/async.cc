@@ -23,6 +23,7 @@ auto AsyncInContext(F run) {
 int main() {
   return handover::RunTwoRequests([](const handover::Work& work) {
     std::vector<std::future<void>> pieces;
+    pieces.reserve(4);
     for (int i = 0; i < 4; ++i) pieces.push_back(AsyncInContext(work));
     for (auto& piece : pieces) piece.get();
   });

@@ -27,7 +27,7 @@ struct ElsewhereInContext {
 };
 
 struct Async {
-  struct promise_type {
+  struct promise_type {  // NOLINT(readability-identifier-naming): the language's name
     std::promise<void> done;
     Async get_return_object() { return {done.get_future()}; }
     std::suspend_never initial_suspend() const noexcept { return {}; }

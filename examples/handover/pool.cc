@@ -72,6 +72,7 @@ int main() {
   Pool pool(2);
   return handover::RunTwoRequests([&pool](const handover::Work& work) {
     std::vector<std::future<void>> pieces;
+    pieces.reserve(4);
     for (int i = 0; i < 4; ++i) pieces.push_back(pool.Post(work));
     for (auto& piece : pieces) piece.get();
   });

@@ -5,6 +5,7 @@
 #include <opentelemetry/context/runtime_context.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -76,6 +77,7 @@ int main() {
   std::atomic<bool> stop{false};
   Count count;
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(std::max(riders, 0)));
   for (int rider = 0; rider < riders; ++rider) {
     threads.emplace_back([&, rider] {
       std::mt19937 random(static_cast<unsigned>(rider + 1));

@@ -45,8 +45,8 @@ inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& s
   if (role.owns_id && !role.tells) SetProfileId(*inner, ids.span_id());
   if (wrapped == nullptr) {
     pprof::CountDroppedLabels();
-    return std::move(
-        span);  // NOLINT(clang-analyzer-cplusplus.Move): moved only where there was memory
+    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): moved only where there was memory
+    return std::move(span);
   }
   if (pprof::SpansWanted()) {
     wrapped->set_record(NoteStart(wrapped->labels(), role.parent, role.sampled,

@@ -321,6 +321,7 @@ Result<std::string> SpanWatch::SpanProfile(const std::string& span_id,
   }
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): small, and the API may come to keep it
 Result<SpanWatch> WatchSpans(SpanWatchOptions options) noexcept {
   try {
     if (Status status = CheckOptions(options); !status.ok()) return status;
