@@ -115,7 +115,8 @@ TEST(Serve, StopsAtOnceWithRequestsWaiting) {
 
 TEST(Serve, ForkChildLetsGoAndMayServeItself) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "g++ 12's AddressSanitizer keeps its allocator's lock, held by another thread at fork, in the child";
+  GTEST_SKIP() << "g++ 12's AddressSanitizer keeps its allocator's lock, held by another thread at "
+                  "fork, in the child";
 #endif
   auto server = std::make_unique<Server>(Start());
   const pid_t child = fork();

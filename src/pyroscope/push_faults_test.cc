@@ -205,8 +205,8 @@ TEST(PushFaults, FullQueueDropsTheOldestAndCounts) {
   EXPECT_TRUE(profiler.Flush(30s).ok());
   EXPECT_EQ(log.Count("the queue of 0 MiB is full"), 1) << log.All();
   EXPECT_EQ(stats.Now().profiles_accepted, 4U);
-  // The oldest that fits is the eighth, or an older one that was on its way when the next had to go:
-  // what is being sent is not dropped.
+  // The oldest that fits is the eighth, or an older one that was on its way when the next had to
+  // go: what is being sent is not dropped.
   ASSERT_EQ(taken.size(), 4U);
   EXPECT_LE(*taken.begin(), "7xxxxxxx");
   taken.erase(taken.begin());

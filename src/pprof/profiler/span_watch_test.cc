@@ -177,7 +177,8 @@ TEST(SpanWatch, AForkChildIsToldAndMayWatchAnew) {
   GTEST_SKIP() << "a fork child cannot start threads under ThreadSanitizer";
 #endif
 #ifdef __SANITIZE_ADDRESS__
-  // Seen in one of a hundred runs: another thread was in g++ 12's AddressSanitizer when this one forked.
+  // Seen in one of a hundred runs: another thread was in g++ 12's AddressSanitizer when this one
+  // forked.
   GTEST_SKIP() << "a fork child may hang in AddressSanitizer's allocator, whose locks it inherits";
 #endif
   auto watch = WatchSpans();
