@@ -3,9 +3,12 @@
 //
 //   soak SECONDS PHASE_SECONDS [LEAK_KIB [SCENARIO [off]]]
 //
-// One line a second: seconds since the start, round, scenario, resident KiB. LEAK_KIB: loses that
-// much a second, for trying out whether the judge sees it. With a scenario only that one, and with
-// "off" without a profile: to find out who it is that grows.
+// One line a second: seconds since the start, round, scenario, resident KiB, and KiB that lie free
+// in malloc's arenas. At the end of each round, with "-" for the scenario: the same when no profile
+// runs, and the KiB of remembered symbols. LEAK_KIB: loses that much a second, for trying out
+// whether the judge sees it. With a scenario ("all": each in turn) only that one, and with "off"
+// without a profile: to find out who it is that grows.
+#include <malloc.h>
 #include <pprof/profile.h>
 #include <pprof/stats.h>
 #include <unistd.h>
@@ -19,6 +22,7 @@
 #include <thread>
 
 #include "bench/load/scenarios.h"
+#include "src/pprof/profiler/shared_symbolizer.h"
 
 namespace {
 
@@ -32,6 +36,9 @@ long ResidentKib() {
   return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+// Free, in all arenas, and not given back to the system.
+long FreeInArenasKib() { return static_cast<long>(mallinfo2().fordblks / 1024); }
+
 std::atomic<const char*> g_scenario{nullptr};
 std::atomic<int> g_round{0};
 std::atomic<bool> g_stop{false};
@@ -42,12 +49,27 @@ void WriteDown(Clock::time_point start, std::size_t leak_bytes) {
     std::this_thread::sleep_until(start + std::chrono::seconds(second));
     const char* scenario = g_scenario;
     if (scenario == nullptr) continue;
-    std::printf("%d %d %s %ld\n", second, g_round.load(), scenario, ResidentKib());
+    const long free_kib = FreeInArenasKib();
+    std::printf("%d %d %s %ld %ld\n", second, g_round.load(), scenario, ResidentKib(), free_kib);
     std::fflush(stdout);
     if (leak_bytes > 0) {
       if (void* lost = std::malloc(leak_bytes)) std::memset(lost, 1, leak_bytes);
     }
   }
+}
+
+// What a round leaves behind.
+void WriteDownRound(Clock::time_point start) {
+  const auto second =
+      std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start).count();
+  const long free_kib = FreeInArenasKib();
+  std::printf("%d %d - %ld %ld %zu\n", static_cast<int>(second), g_round.load(), ResidentKib(),
+              free_kib, pprof::profiler::ReadSymbolizerStats().cache_bytes / 1024);
+  std::fflush(stdout);
+}
+
+bool Chosen(const load::Scenario& scenario, int argc, char** argv) {
+  return argc <= 4 || std::strcmp(argv[4], "all") == 0 || std::strcmp(argv[4], scenario.name) == 0;
 }
 
 // False: a profile could not be taken.
@@ -84,7 +106,7 @@ int main(int argc, char** argv) {
   const double seconds = argc > 2 ? std::atof(argv[1]) : 0;
   const double phase_seconds = argc > 2 ? std::atof(argv[2]) : 0;
   if (seconds <= 0 || phase_seconds <= 0) {
-    std::fprintf(stderr, "usage: soak SECONDS PHASE_SECONDS [LEAK_KIB [SCENARIO [off]]]\n");
+    std::fprintf(stderr, "usage: soak SECONDS PHASE_SECONDS [LEAK_KIB [SCENARIO|all [off]]]\n");
     return 2;
   }
   const std::size_t leak = argc > 3 ? static_cast<std::size_t>(std::atol(argv[3])) * 1024 : 0;
@@ -93,9 +115,9 @@ int main(int argc, char** argv) {
   bool ok = true;
   while (ok && Clock::now() - start < std::chrono::duration<double>(seconds)) {
     for (const load::Scenario& scenario : load::Scenarios()) {
-      if (argc > 4 && std::strcmp(argv[4], scenario.name) != 0) continue;
-      ok = ok && RunPhase(scenario, phase_seconds, argc <= 5);
+      if (Chosen(scenario, argc, argv)) ok = ok && RunPhase(scenario, phase_seconds, argc <= 5);
     }
+    WriteDownRound(start);
     ++g_round;
   }
   g_stop = true;
