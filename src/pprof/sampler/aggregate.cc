@@ -10,9 +10,6 @@ namespace {
 
 std::atomic<std::size_t> g_aggregate_bytes{0};
 
-// A node of counts_ and its share of the bucket array.
-constexpr std::size_t kCountBytes = 48;
-
 // First word of the stack of a sample of kind kExitCorrection: no version of modules.
 constexpr std::uint64_t kExitCorrectionStack = ~std::uint64_t{0};
 
@@ -60,7 +57,7 @@ std::size_t AggregateBytes() noexcept { return g_aggregate_bytes.load(std::memor
 Aggregate::~Aggregate() { g_aggregate_bytes.fetch_sub(accounted_, std::memory_order_relaxed); }
 
 void Aggregate::Account() noexcept {
-  const std::size_t now = stacks_.bytes() + contexts_.bytes() + counts_.size() * kCountBytes;
+  const std::size_t now = stacks_.bytes() + contexts_.bytes() + counts_.bytes();
   g_aggregate_bytes.fetch_add(now - accounted_, std::memory_order_relaxed);
   accounted_ = now;
 }
@@ -79,8 +76,9 @@ bool Aggregate::Add(const handler::SampleHeader& sample, std::uint64_t module_ve
 bool Aggregate::AddCounted(const handler::SampleHeader& sample, std::uint64_t module_version) {
   const std::size_t others = AggregateBytes() - accounted_;
   const std::size_t own_limit = kAggregateBytesCap > others ? kAggregateBytesCap - others : 0;
-  const auto limit_for = [&](const WordTable& table) {
-    const std::size_t rest = accounted_ - std::min(accounted_, table.bytes());
+  const auto limit_for = [&](const auto& table) {
+    const std::size_t all = stacks_.bytes() + contexts_.bytes() + counts_.bytes();
+    const std::size_t rest = all - table.bytes();
     return own_limit > rest ? own_limit - rest : 0;
   };
   const auto* body = reinterpret_cast<const std::uint64_t*>(&sample + 1);
@@ -105,14 +103,7 @@ bool Aggregate::AddCounted(const handler::SampleHeader& sample, std::uint64_t mo
   if (context_id == WordTable::kFull) return false;
 
   const std::uint64_t key = std::uint64_t{stack_id} << 32 | context_id;
-  const auto found = counts_.find(key);
-  if (found != counts_.end()) {
-    found->second += sample.weight;
-    return true;
-  }
-  if (AggregateBytes() + kCountBytes > kAggregateBytesCap) return false;
-  counts_.emplace(key, sample.weight);
-  return true;
+  return counts_.Add(key, sample.weight, limit_for(counts_));
 }
 
 StackView Aggregate::DecodeStack(std::uint32_t id) const {

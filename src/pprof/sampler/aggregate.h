@@ -7,11 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
 
 #include <pprof/trace_context.h>
 
 #include "src/pprof/handler/ring.h"
+#include "src/pprof/sampler/count_table.h"
 #include "src/pprof/sampler/word_table.h"
 
 namespace pprof::sampler {
@@ -77,10 +77,10 @@ class Aggregate {
   // f(const StackView&, const ContextView&, std::uint64_t weight), in no order.
   template <class F>
   void ForEach(F&& f) const {
-    for (const auto& [key, weight] : counts_) {
+    counts_.ForEach([&](std::uint64_t key, std::uint64_t weight) {
       f(DecodeStack(static_cast<std::uint32_t>(key >> 32)),
         DecodeContext(static_cast<std::uint32_t>(key)), weight);
-    }
+    });
   }
   std::uint64_t special(Special special) const { return specials_[static_cast<int>(special)]; }
 
@@ -92,8 +92,7 @@ class Aggregate {
 
   WordTable stacks_;
   WordTable contexts_;
-  std::unordered_map<std::uint64_t, std::uint64_t>
-      counts_;  // stack id << 32 | context id -> weight
+  CountTable counts_;  // stack id << 32 | context id -> weight
   std::uint64_t specials_[static_cast<int>(Special::kCount)] = {};
   std::size_t accounted_ = 0;
 };

@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <cstring>
 #include <map>
+#include <mutex>
+#include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/pprof/handler/walk.h"
 #include "src/pprof/sampler/window.h"
+#include "tests/support/bounded.h"
 
 namespace pprof::sampler {
 namespace {
@@ -127,6 +132,69 @@ TEST(Aggregate, CombinationsCountTowardsTheCap) {
   }
   EXPECT_GT(refused, 100000u);
   EXPECT_EQ(aggregate.special(Special::kStorageFull), refused);
+}
+
+// Threads that all live, so that malloc gives each an arena of its own, and work one after another.
+template <class F>
+void OnThreadsInTurn(int count, F&& f) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int turn = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      std::unique_lock<std::mutex> lock(mutex);
+      changed.wait(lock, [&] { return turn == i; });
+      f();
+      ++turn;
+      changed.notify_all();
+      changed.wait(lock, [&] { return turn == count; });
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+// Each profile may be collected by another thread. In malloc's arenas every one of them would
+// keep some MiB of what the largest profile needed, for as long as the process lives.
+TEST(Aggregate, LeavesNoMemoryOnTheThreadThatFilledIt) {
+  const auto fill = [] {
+    Aggregate aggregate;
+    for (std::uint64_t i = 0; i < 60000; ++i) {
+      ASSERT_TRUE(aggregate.Add(Record({i, 1, 2, 3}).SpanId(i).Get(), 0));
+    }
+    ASSERT_GT(AggregateBytes(), 8u << 20);
+  };
+  OnThreadsInTurn(2, fill);  // what comes with the first ones
+  const double before = test::StatusMib("VmRSS");
+  OnThreadsInTurn(16, fill);
+  EXPECT_LE(test::StatusMib("VmRSS") - before, 4);
+}
+
+TEST(CountTable, CountsAsAMapDoes) {
+  CountTable table;
+  std::map<std::uint64_t, std::uint64_t> expected;
+  std::mt19937_64 random(1);  // NOLINT: the same numbers each time
+  for (int i = 0; i < 100000; ++i) {
+    const std::uint64_t key = (random() % 100) << 32 | random() % 100;
+    const std::uint64_t count = 1 + random() % 3;
+    ASSERT_TRUE(table.Add(key, count, 1u << 20));
+    expected[key] += count;
+  }
+  std::map<std::uint64_t, std::uint64_t> counted;
+  table.ForEach([&](std::uint64_t key, std::uint64_t count) { counted[key] += count; });
+  EXPECT_EQ(counted, expected);
+  EXPECT_EQ(table.size(), expected.size());
+}
+
+TEST(CountTable, RefusesToGrowBeyondItsLimitButKnowsWhatItHas) {
+  CountTable table;
+  EXPECT_FALSE(table.Add(1, 1, 100));
+  std::uint64_t key = 0;
+  while (table.Add(key, 1, 8192)) ++key;
+  EXPECT_EQ(table.bytes(), 8192u);
+  EXPECT_EQ(table.size(), key);
+  EXPECT_TRUE(table.Add(0, 1, 0));
+  EXPECT_FALSE(table.Add(key, 1, 8192));
 }
 
 // Of two windows that follow each other, exactly one holds the sample of the moment between them.

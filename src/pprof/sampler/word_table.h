@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
+
+#include "src/pprof/sampler/mapped_memory.h"
 
 namespace pprof::sampler {
 
@@ -31,15 +32,17 @@ class WordTable {
     std::uint32_t count;
     std::uint32_t hash;
   };
-  static constexpr std::size_t kBlockWords = 8192;  // 64 KiB: what a new table costs at most
+  static constexpr std::size_t kBlockWords = 8192;  // 64 KiB, of which the used pages cost
+  static constexpr std::size_t kFewestEntries = kSmallestMapping / sizeof(Entry);
+  static constexpr std::size_t kFewestSlots = kSmallestMapping / sizeof(std::uint32_t);
 
   std::size_t GrowthFor(std::uint32_t words) const;
   const std::uint64_t* Store(View content);
   void Rehash();
 
-  std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // id + 1; 0: empty; power of two
-  std::vector<std::unique_ptr<std::uint64_t[]>> blocks_;
+  MappedVector<Entry> entries_;
+  MappedVector<std::uint32_t> slots_;  // id + 1; 0: empty; power of two
+  std::vector<MappedVector<std::uint64_t>> blocks_;
   std::size_t block_used_ = 0;
   std::size_t block_size_ = 0;
   std::size_t bytes_ = 0;
