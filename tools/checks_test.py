@@ -92,30 +92,42 @@ class Robustness(unittest.TestCase):
 
 
 class Soak(unittest.TestCase):
-    """Memory of two loads, eight seconds each in turn; one of them rises by `kib_a_minute`."""
+    """Memory of two loads, eight seconds each in turn; in one of them something rises each minute."""
 
     @staticmethod
-    def samples(rounds, kib_a_minute):
+    def samples(rounds, in_use=0, free=0):
         lines = []
         for second in range(rounds * 16):
             load = "rising" if second % 16 < 8 else "steady"
-            rise = kib_a_minute * second / 60 if load == "rising" else 0
+            minutes = second / 60 if load == "rising" else 0
             jump = 30000 if second % 97 == 0 else 0
-            lines.append((second, second // 16, load, 40000 + second % 7 * 50 + rise + jump))
+            kib = 10000 + second % 7 * 50 + in_use * minutes + jump
+            lines.append((second, second // 16, load, 30000 + kib + free * minutes, kib))
         return lines
 
     def test_flat_passes_whatever_single_seconds_do(self):
-        self.assertTrue(load_tool("soak").judge(self.samples(40, 0))["flat"])
+        self.assertTrue(load_tool("soak").judge(self.samples(40))["flat"])
 
     def test_a_slow_leak_of_one_load_does_not(self):
-        verdict = load_tool("soak").judge(self.samples(40, 300))
+        verdict = load_tool("soak").judge(self.samples(40, in_use=300))
         self.assertFalse(verdict["flat"])
-        self.assertAlmostEqual(verdict["loads"]["rising"]["kib_a_minute"], 300, delta=20)
-        self.assertLess(abs(verdict["loads"]["steady"]["kib_a_minute"]), 20)
+        self.assertAlmostEqual(verdict["in_use"]["rising"]["kib_a_minute"], 300, delta=20)
+        self.assertLess(abs(verdict["in_use"]["steady"]["kib_a_minute"]), 20)
+
+    def test_nor_do_arenas_that_go_on_filling(self):
+        verdict = load_tool("soak").judge(self.samples(40, free=300))
+        self.assertFalse(verdict["flat"])
+        self.assertAlmostEqual(verdict["resident"]["rising"]["kib_a_minute"], 300, delta=20)
+        self.assertLess(abs(verdict["in_use"]["rising"]["kib_a_minute"]), 20)
 
     def test_too_few_rounds_are_no_answer(self):
         with self.assertRaises(ValueError):
-            load_tool("soak").judge(self.samples(6, 0))
+            load_tool("soak").judge(self.samples(6))
+
+    def test_lines_are_read_as_the_program_writes_them(self):
+        samples, ends = load_tool("soak").read_samples(["7 0 spans 30000 20000", "8 0 - 31000 22000 70"])
+        self.assertEqual(samples, [(7, 0, "spans", 30000, 10000)])
+        self.assertEqual(ends, [(8, 0, 31000, 9000, 70)])
 
 
 class IncludeDirections(TempTree):
