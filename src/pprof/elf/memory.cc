@@ -42,8 +42,8 @@ bool CopyMemory(std::uint64_t address, void* to, std::size_t size) noexcept {
   return true;
 }
 
-std::vector<std::uint8_t> CopyMemoryUpTo(std::uint64_t address, std::size_t size) {
-  std::vector<std::uint8_t> bytes(size);
+base::LargeVector<std::uint8_t> CopyMemoryUpTo(std::uint64_t address, std::size_t size) {
+  base::LargeVector<std::uint8_t> bytes(size);
   std::size_t have = 0;
   while (have < size) {
     const ssize_t copied = CopySome(address + have, bytes.data() + have, size - have);

@@ -4,7 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "src/pprof/base/large_vector.h"
 
 namespace pprof::elf {
 
@@ -14,6 +15,6 @@ bool CopyMemory(std::uint64_t address, void* to, std::size_t size) noexcept;
 
 // Up to `size` bytes, in one buffer; shorter when the memory ends earlier. May throw
 // std::bad_alloc.
-std::vector<std::uint8_t> CopyMemoryUpTo(std::uint64_t address, std::size_t size);
+base::LargeVector<std::uint8_t> CopyMemoryUpTo(std::uint64_t address, std::size_t size);
 
 }  // namespace pprof::elf

@@ -90,8 +90,8 @@ class SpanNameMerger {
   bool any() const { return !merged_.empty(); }
 
   // The samples with merged names; equal ones are one. `other`: the id of that name.
-  std::vector<Sample> Run(StringId other, std::uint64_t* merged_samples) const {
-    std::vector<Sample> samples;
+  base::LargeVector<Sample> Run(StringId other, std::uint64_t* merged_samples) const {
+    base::LargeVector<Sample> samples;
     samples.reserve(profile_.samples.size());  // their addresses are kept below
     std::unordered_map<const Sample*, Sample*, SampleHash, SampleEqual> known;
     for (const Sample& from : profile_.samples) {

@@ -14,7 +14,7 @@ struct Known {
   bool inlined = false;
 };
 
-void Gather(const Location& location, const std::vector<Function>& functions, Known* known) {
+void Gather(const Location& location, const base::LargeVector<Function>& functions, Known* known) {
   known->any = true;
   if (location.lines.empty()) known->functions = known->filenames = known->lines = false;
   if (location.lines.size() > 1) known->inlined = true;

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/profile/string_pool.h"
 
 namespace pprof::profile {
@@ -87,7 +88,7 @@ class Profile {
   StringId Intern(std::string_view text);
   // The same for text that is valid UTF-8: of another profile, say.
   StringId InternValid(std::string_view text) { return strings_.Intern(text); }
-  const std::vector<std::string_view>& strings() const { return strings_.strings(); }
+  const base::LargeVector<std::string_view>& strings() const { return strings_.strings(); }
   // One function for equal fields. Functions come into `functions` only through here.
   std::uint32_t AddFunction(const Function& function);
   // Sets has_* of every mapping to what is true of all its locations: has_functions where each has
@@ -97,9 +98,9 @@ class Profile {
   void ResolveMappingFlags();
 
   std::vector<Mapping> mappings;  // [0]: the main binary
-  std::vector<Function> functions;
-  std::vector<Location> locations;
-  std::vector<Sample> samples;
+  base::LargeVector<Function> functions;
+  base::LargeVector<Location> locations;
+  base::LargeVector<Sample> samples;
   std::int64_t period_ns = 0;    // cpu/nanoseconds between samples
   std::int64_t time_ns = 0;      // wall clock at start, since the epoch
   std::int64_t duration_ns = 0;  // by the monotonic clock

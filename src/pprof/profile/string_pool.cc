@@ -54,7 +54,7 @@ std::string_view StringPool::Store(std::string_view text) {
 }
 
 void StringPool::Grow() {
-  std::vector<std::uint32_t> slots(std::max<std::size_t>(64, 2 * slots_.size()));
+  base::LargeVector<std::uint32_t> slots(std::max<std::size_t>(64, 2 * slots_.size()));
   strings_.reserve(slots.size() / 2);
   hashes_.reserve(slots.size() / 2);
   for (std::size_t id = 0; id < strings_.size(); ++id) {

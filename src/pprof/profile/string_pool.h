@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/pprof/base/large_vector.h"
+
 namespace pprof::profile {
 
 // Movable. One thread at a time. Throws std::bad_alloc only, and is then unchanged. Not
@@ -17,7 +19,7 @@ class StringPool {
   // Numbers are given out from 0 on; the same text gives the same number.
   std::uint32_t Intern(std::string_view text);
   // By number; they live as long as the pool, also when it is moved.
-  const std::vector<std::string_view>& strings() const { return strings_; }
+  const base::LargeVector<std::string_view>& strings() const { return strings_; }
 
  private:
   static constexpr std::size_t kBlockBytes = std::size_t{64} * 1024;
@@ -25,9 +27,10 @@ class StringPool {
   std::string_view Store(std::string_view text);
   void Grow();
 
-  std::vector<std::string_view> strings_;
-  std::vector<std::uint32_t> hashes_;  // of strings_
-  std::vector<std::uint32_t> slots_;   // number + 1; 0: empty; a power of two, at most half full
+  base::LargeVector<std::string_view> strings_;
+  base::LargeVector<std::uint32_t> hashes_;  // of strings_
+  base::LargeVector<std::uint32_t>
+      slots_;  // number + 1; 0: empty; a power of two, at most half full
   std::vector<std::unique_ptr<char[]>> blocks_;
   char* free_ = nullptr;  // what is left of the last block
   std::size_t free_bytes_ = 0;

@@ -5,7 +5,7 @@
 namespace pprof::sampler {
 
 // The key's entry, or the free one where it would go. REQUIRES: one is free.
-CountTable::Entry& CountTable::PlaceOf(MappedVector<Entry>& entries, std::uint64_t key) {
+CountTable::Entry& CountTable::PlaceOf(base::LargeVector<Entry>& entries, std::uint64_t key) {
   std::uint64_t hash = key * 0x9e3779b97f4a7c15u;
   hash ^= hash >> 32;
   std::size_t place = hash & (entries.size() - 1);
@@ -30,9 +30,9 @@ bool CountTable::Add(std::uint64_t key, std::uint64_t count, std::size_t byte_li
 }
 
 bool CountTable::Grow(std::size_t byte_limit) {
-  const std::size_t size = std::max(kSmallestMapping / sizeof(Entry), 2 * entries_.size());
+  const std::size_t size = std::max<std::size_t>(64, 2 * entries_.size());
   if (size * sizeof(Entry) > byte_limit) return false;
-  MappedVector<Entry> larger(size);
+  base::LargeVector<Entry> larger(size);
   ForEach([&](std::uint64_t key, std::uint64_t count) { PlaceOf(larger, key) = {key, count}; });
   entries_.swap(larger);
   return true;

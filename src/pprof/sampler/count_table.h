@@ -1,10 +1,11 @@
-// How often each key was counted. Open addressing, so that it is one array: see mapped_memory.h.
+// How often each key was counted. Open addressing, so that it is one array, which is large or
+// small: see base/large_vector.h.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "src/pprof/sampler/mapped_memory.h"
+#include "src/pprof/base/large_vector.h"
 
 namespace pprof::sampler {
 
@@ -31,10 +32,10 @@ class CountTable {
     std::uint64_t count;  // 0: free
   };
 
-  static Entry& PlaceOf(MappedVector<Entry>& entries, std::uint64_t key);
+  static Entry& PlaceOf(base::LargeVector<Entry>& entries, std::uint64_t key);
   bool Grow(std::size_t byte_limit);
 
-  MappedVector<Entry> entries_;  // power of two, at most three quarters in use
+  base::LargeVector<Entry> entries_;  // power of two, at most three quarters in use
   std::size_t used_ = 0;
 };
 

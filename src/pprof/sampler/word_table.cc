@@ -34,7 +34,7 @@ std::uint32_t WordTable::Intern(View content, std::size_t byte_limit) {
   if (bytes_ + GrowthFor(content.count) > byte_limit) return kFull;
   if (entries_.size() + 1 > slots_.size() / 2) Rehash();
   if (entries_.size() == entries_.capacity()) {
-    const std::size_t capacity = std::max(kFewestEntries, entries_.capacity() * 2);
+    const std::size_t capacity = std::max(std::size_t{64}, entries_.capacity() * 2);
     const std::size_t before = entries_.capacity();
     entries_.reserve(capacity);
     bytes_ += (entries_.capacity() - before) * sizeof(Entry);
@@ -50,10 +50,10 @@ std::size_t WordTable::GrowthFor(std::uint32_t words) const {
   std::size_t growth = 0;
   if (block_used_ + words > block_size_) growth += std::max<std::size_t>(words, kBlockWords) * 8;
   if (entries_.size() + 1 > slots_.size() / 2) {
-    growth += std::max(kFewestSlots, slots_.size()) * sizeof(slots_[0]);
+    growth += std::max(std::size_t{128}, slots_.size()) * sizeof(slots_[0]);
   }
   if (entries_.size() == entries_.capacity()) {
-    growth += std::max(kFewestEntries, entries_.capacity()) * sizeof(Entry);
+    growth += std::max(std::size_t{64}, entries_.capacity()) * sizeof(Entry);
   }
   return growth;
 }
@@ -61,21 +61,21 @@ std::size_t WordTable::GrowthFor(std::uint32_t words) const {
 const std::uint64_t* WordTable::Store(View content) {
   if (block_used_ + content.count > block_size_) {
     const std::size_t size = std::max<std::size_t>(content.count, kBlockWords);
-    MappedVector<std::uint64_t> block;
+    base::LargeVector<std::uint64_t> block;
     block.reserve(size);  // not touched before it is used
     blocks_.push_back(std::move(block));
     bytes_ += size * 8;
     block_used_ = 0;
     block_size_ = size;
   }
-  MappedVector<std::uint64_t>& block = blocks_.back();
+  base::LargeVector<std::uint64_t>& block = blocks_.back();
   block.insert(block.end(), content.words, content.words + content.count);
   block_used_ += content.count;
   return block.data() + block.size() - content.count;
 }
 
 void WordTable::Rehash() {
-  MappedVector<std::uint32_t> fresh(std::max(kFewestSlots, slots_.size() * 2));
+  base::LargeVector<std::uint32_t> fresh(std::max(std::size_t{128}, slots_.size() * 2));
   for (std::size_t id = 0; id < entries_.size(); ++id) {
     std::size_t slot = entries_[id].hash & (fresh.size() - 1);
     while (fresh[slot] != 0) slot = (slot + 1) & (fresh.size() - 1);

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/pprof/sampler/mapped_memory.h"
+#include "src/pprof/base/large_vector.h"
 
 namespace pprof::sampler {
 
@@ -32,17 +32,15 @@ class WordTable {
     std::uint32_t count;
     std::uint32_t hash;
   };
-  static constexpr std::size_t kBlockWords = 8192;  // 64 KiB, of which the used pages cost
-  static constexpr std::size_t kFewestEntries = kSmallestMapping / sizeof(Entry);
-  static constexpr std::size_t kFewestSlots = kSmallestMapping / sizeof(std::uint32_t);
+  static constexpr std::size_t kBlockWords = 8192;  // 64 KiB, of which only used pages cost
 
   std::size_t GrowthFor(std::uint32_t words) const;
   const std::uint64_t* Store(View content);
   void Rehash();
 
-  MappedVector<Entry> entries_;
-  MappedVector<std::uint32_t> slots_;  // id + 1; 0: empty; power of two
-  std::vector<MappedVector<std::uint64_t>> blocks_;
+  base::LargeVector<Entry> entries_;
+  base::LargeVector<std::uint32_t> slots_;  // id + 1; 0: empty; power of two
+  std::vector<base::LargeVector<std::uint64_t>> blocks_;
   std::size_t block_used_ = 0;
   std::size_t block_size_ = 0;
   std::size_t bytes_ = 0;

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <unordered_map>
-#include <vector>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/symbolize/dwarf_unit.h"
 #include "src/pprof/symbolize/section_data.h"
 #include "src/pprof/symbolize/work_budget.h"
@@ -47,8 +47,8 @@ class Abbreviations {
                  Abbreviation* abbreviation);
   const Abbreviation* FindUnordered(std::uint64_t code) const;
 
-  std::vector<Abbreviation> table_;
-  std::vector<AttributeSpec> specs_;
+  base::LargeVector<Abbreviation> table_;
+  base::LargeVector<AttributeSpec> specs_;
   std::unordered_map<std::uint64_t, std::size_t> unordered_;  // codes that are not their position
 };
 

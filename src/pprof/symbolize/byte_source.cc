@@ -42,7 +42,7 @@ std::unique_ptr<ByteSource> ByteSource::OpenOwnMemory(std::uint64_t start, std::
   return source;
 }
 
-std::unique_ptr<ByteSource> ByteSource::FromBuffer(std::vector<std::uint8_t> bytes) {
+std::unique_ptr<ByteSource> ByteSource::FromBuffer(base::LargeVector<std::uint8_t> bytes) {
   std::unique_ptr<ByteSource> source(new ByteSource);
   source->buffer_ = std::move(bytes);
   source->size_ = source->buffer_.size();
@@ -73,7 +73,7 @@ bool ByteSource::Read(std::uint64_t offset, void* to, std::size_t size) const {
 
 bool ByteSource::Crc32(std::uint32_t* crc) const {
   if (size_ > kMaxChecked) return false;
-  std::vector<std::uint8_t> block(256 << 10);
+  base::LargeVector<std::uint8_t> block(256 << 10);
   uLong value = crc32(0, nullptr, 0);
   for (std::uint64_t offset = 0; offset < size_;) {
     const auto count =

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+
+#include "src/pprof/base/large_vector.h"
 
 namespace pprof::symbolize {
 
@@ -19,7 +20,7 @@ class ByteSource {
   // The mapped bytes [start, limit) of this process; reads of unmapped pages fail, they do not
   // fault.
   static std::unique_ptr<ByteSource> OpenOwnMemory(std::uint64_t start, std::uint64_t limit);
-  static std::unique_ptr<ByteSource> FromBuffer(std::vector<std::uint8_t> bytes);
+  static std::unique_ptr<ByteSource> FromBuffer(base::LargeVector<std::uint8_t> bytes);
 
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;
@@ -43,7 +44,7 @@ class ByteSource {
   std::uint64_t size_ = 0;
   std::uint64_t device_ = 0;
   std::uint64_t inode_ = 0;
-  std::vector<std::uint8_t> buffer_;
+  base::LargeVector<std::uint8_t> buffer_;
 };
 
 }  // namespace pprof::symbolize

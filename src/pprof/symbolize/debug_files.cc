@@ -126,7 +126,7 @@ std::unique_ptr<ElfFile> OpenAlt(const ElfFile& dwarf, const std::vector<std::st
 std::unique_ptr<ElfFile> OpenMini(const ElfFile& main, MemoryBudget* budget) {
   const ElfSection* packed = main.Find(".gnu_debugdata");
   if (packed == nullptr || packed->size > kMaxPackedMini) return nullptr;
-  std::vector<std::uint8_t> bytes =
+  base::LargeVector<std::uint8_t> bytes =
       UnpackXz(main.source(), packed->offset, packed->size, budget->left() / 2);
   if (bytes.empty() || !budget->Take(bytes.size())) return nullptr;
   return ElfFile::Open(ByteSource::FromBuffer(std::move(bytes)));

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/symbolize/abbreviations.h"
 #include "src/pprof/symbolize/dwarf_unit.h"
 #include "src/pprof/symbolize/elf_file.h"
@@ -121,7 +122,7 @@ class DwarfFile {
  private:
   struct LoadedUnit {
     UnitHeader header;
-    std::vector<std::uint8_t> bytes;
+    base::LargeVector<std::uint8_t> bytes;
     std::uint64_t size = 0;  // of what is loaded; 0: nothing
     Abbreviations abbreviations;
     std::uint64_t string_offsets = 0, addresses = 0, range_lists = 0;  // bases

@@ -27,7 +27,7 @@ bool InFile(const ByteSource& source, std::uint64_t offset, std::uint64_t size) 
 }
 
 // The table of raw section headers. Counts that do not fit 16 bits stand in header 0.
-bool ReadSectionHeaders(const ByteSource& source, std::vector<Elf64_Shdr>* headers,
+bool ReadSectionHeaders(const ByteSource& source, base::LargeVector<Elf64_Shdr>* headers,
                         std::size_t* names_index) {
   Elf64_Ehdr header = {};
   if (!ReadHeader(source, &header)) return false;
@@ -46,7 +46,7 @@ bool ReadSectionHeaders(const ByteSource& source, std::vector<Elf64_Shdr>* heade
 
 // NT_GNU_BUILD_ID among the notes in `bytes`; empty if there is none. Names and contents are padded
 // to 4 bytes.
-std::string FindBuildId(const std::vector<std::uint8_t>& bytes) {
+std::string FindBuildId(const base::LargeVector<std::uint8_t>& bytes) {
   ByteReader notes(bytes.data(), bytes.size());
   while (notes.left() >= sizeof(Elf64_Nhdr)) {
     const std::uint64_t name_size = notes.U32(), size = notes.U32(), type = notes.U32();
@@ -66,7 +66,7 @@ std::string BuildIdAt(const ByteSource& source, std::uint64_t offset, std::uint6
                       std::uint64_t* left) {
   if (size > *left) return {};
   *left -= size;
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+  base::LargeVector<std::uint8_t> bytes(static_cast<std::size_t>(size));
   return source.Read(offset, bytes.data(), bytes.size()) ? FindBuildId(bytes) : std::string();
 }
 
@@ -84,10 +84,10 @@ std::unique_ptr<ElfFile> ElfFile::Open(std::unique_ptr<ByteSource> source) {
 }
 
 bool ElfFile::ReadSections() {
-  std::vector<Elf64_Shdr> headers;
+  base::LargeVector<Elf64_Shdr> headers;
   std::size_t names_index = 0;
   if (!ReadSectionHeaders(*source_, &headers, &names_index)) return false;
-  std::vector<std::uint8_t> names;
+  base::LargeVector<std::uint8_t> names;
   if (names_index < headers.size() && headers[names_index].sh_size <= kMaxSectionNames) {
     names.resize(static_cast<std::size_t>(headers[names_index].sh_size));
     if (!source_->Read(headers[names_index].sh_offset, names.data(), names.size())) names.clear();

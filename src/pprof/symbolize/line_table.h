@@ -48,7 +48,7 @@ class LineTable {
 
   DwarfFile* dwarf_ = nullptr;
   std::string unit_directory_;
-  std::vector<std::uint8_t> bytes_;
+  base::LargeVector<std::uint8_t> bytes_;
   std::size_t program_ = 0;  // where the opcodes begin in bytes_
   UnitHeader format_;        // only what the size of forms depends on
   std::uint8_t min_instruction_ = 1;

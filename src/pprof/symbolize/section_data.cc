@@ -55,7 +55,7 @@ bool SectionData::Inflate(const ByteSource& source, std::uint64_t offset, std::u
   inflated_.resize(static_cast<std::size_t>(size));
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) return false;
-  std::vector<std::uint8_t> block(kPackedBlock);
+  base::LargeVector<std::uint8_t> block(kPackedBlock);
   stream.next_out = inflated_.data();
   int result = Z_OK;
   for (std::size_t left = inflated_.size(); result == Z_OK && packed > 0;) {
@@ -144,9 +144,9 @@ std::string SectionData::String(std::uint64_t offset, std::size_t max) {
   return text;
 }
 
-std::vector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
-                                   std::uint64_t packed, std::size_t max_size) {
-  std::vector<std::uint8_t> out, block(kPackedBlock);
+base::LargeVector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
+                                         std::uint64_t packed, std::size_t max_size) {
+  base::LargeVector<std::uint8_t> out, block(kPackedBlock);
   out.reserve(max_size);  // never moved, so never held twice; pages count once they are written
   lzma_stream stream = LZMA_STREAM_INIT;
   if (lzma_stream_decoder(&stream, max_size, LZMA_CONCATENATED) != LZMA_OK) return {};

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/symbolize/byte_reader.h"
 #include "src/pprof/symbolize/elf_file.h"
 
@@ -71,9 +72,9 @@ class SectionData {
   const ByteSource* source_ = nullptr;
   std::uint64_t offset_ = 0;
   std::uint64_t size_ = 0;
-  std::vector<std::uint8_t> inflated_;
+  base::LargeVector<std::uint8_t> inflated_;
   bool in_memory_ = false;
-  std::vector<std::uint8_t> view_;  // a piece of the section that is read in the clear
+  base::LargeVector<std::uint8_t> view_;  // a piece of the section that is read in the clear
   std::uint64_t view_begin_ = 0;
   std::unordered_map<std::uint64_t, std::vector<std::uint8_t>> blocks_;
   std::uint64_t block_reads_ = 0;
@@ -82,7 +83,7 @@ class SectionData {
 // Unpacks the .xz stream in `packed` bytes from `offset` on; empty if it is damaged or what it
 // holds is larger than `max_size`, which bounds the decoder's own memory as well. Not
 // async-signal-safe.
-std::vector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
-                                   std::uint64_t packed, std::size_t max_size);
+base::LargeVector<std::uint8_t> UnpackXz(const ByteSource& source, std::uint64_t offset,
+                                         std::uint64_t packed, std::size_t max_size);
 
 }  // namespace pprof::symbolize

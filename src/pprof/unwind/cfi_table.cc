@@ -246,10 +246,10 @@ class Builder {
   const std::uint64_t base_;
   const std::uint64_t start_;
   const std::uint64_t limit_;
-  std::vector<std::uint64_t> cie_offsets_;  // ascending; of cies_
-  std::vector<Cie> cies_;
-  std::vector<Fde> fdes_;
-  std::vector<UnwindRow> rows_;
+  base::LargeVector<std::uint64_t> cie_offsets_;  // ascending; of cies_
+  base::LargeVector<Cie> cies_;
+  base::LargeVector<Fde> fdes_;
+  base::LargeVector<UnwindRow> rows_;
 };
 
 }  // namespace

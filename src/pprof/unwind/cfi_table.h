@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/handler/unwind_table.h"
 
 namespace pprof::unwind {
@@ -21,9 +21,9 @@ struct EhFrame {
 };
 
 struct CfiTable {
-  std::vector<handler::UnwindRow> rows;
-  std::vector<std::uint32_t> pages;           // as UnwindModule::pages
-  std::vector<handler::UnwindRow> base_rows;  // as UnwindModule::base_rows
+  base::LargeVector<handler::UnwindRow> rows;
+  base::LargeVector<std::uint32_t> pages;           // as UnwindModule::pages
+  base::LargeVector<handler::UnwindRow> base_rows;  // as UnwindModule::base_rows
   bool complete = false;  // false: the section is broken; what was read before holds
 };
 

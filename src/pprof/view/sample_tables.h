@@ -60,7 +60,7 @@ class SampleTables {
   std::int32_t Id(std::string_view hex);
   std::uint32_t Labels(const std::vector<Pair>& labels) { return label_sets_.Put(labels); }
 
-  const std::vector<std::string_view>& strings() const { return strings_.strings(); }
+  const base::LargeVector<std::string_view>& strings() const { return strings_.strings(); }
   const RowTable<Pair>& functions() const { return functions_; }
   const RowTable<std::pair<std::uint32_t, std::int64_t>>& frames() const { return frames_; }
   const RowTable<Numbers>& locations() const { return locations_; }

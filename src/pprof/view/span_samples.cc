@@ -100,7 +100,7 @@ bool HasSpan(const profile::Profile& profile, const profile::Sample& sample, std
 void MergeEqual(profile::Profile& profile) {
   using Labels = std::vector<std::pair<profile::StringId, profile::StringId>>;
   std::map<std::pair<Numbers, Labels>, std::size_t> places;
-  std::vector<profile::Sample> merged;
+  base::LargeVector<profile::Sample> merged;
   for (profile::Sample& sample : profile.samples) {
     Labels labels;
     for (const profile::Label& label : sample.labels) labels.emplace_back(label.key, label.value);
