@@ -25,7 +25,7 @@ MAY_INCLUDE = {
     "src/pprof/profile": ["src/pprof/base"],
     "src/pprof/spans": ["pprof/span_record.h", "pprof/trace_context.h", "pprof/export.h"],
     "src/pprof/view": ["pprof/stats.h", "src/pprof/profile", "src/pprof/spans"],
-    "src/pprof/encode": ["pprof/profile_source.h", "src/pprof/profile"],
+    "src/pprof/encode": ["pprof/profile_source.h", "src/pprof/base", "src/pprof/profile"],
     "src/pprof/symbolize": ["src/pprof/base", "src/pprof/elf"],
     "src/pprof/sampler": [PUBLIC, "src/pprof/base", "src/pprof/handler", "src/pprof/labels",
                           "src/pprof/elf", "src/pprof/unwind", "src/pprof/profile"],

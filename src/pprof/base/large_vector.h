@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <limits>
 #include <new>
+#include <string>
 #include <vector>
 
 namespace pprof::base {
@@ -49,5 +50,24 @@ struct LargeAllocator {
 
 template <class T>
 using LargeVector = std::vector<T, LargeAllocator<T>>;
+using LargeString = std::basic_string<char, std::char_traits<char>, LargeAllocator<char>>;
+
+// The same for libraries in C, which free without saying a size. nullptr: no memory.
+inline void* AllocateLarge(std::size_t size) noexcept {
+  if (size > std::numeric_limits<std::size_t>::max() - alignof(std::max_align_t)) return nullptr;
+  const std::size_t whole = size + alignof(std::max_align_t);
+  try {
+    char* const memory = LargeAllocator<char>().allocate(whole);
+    *reinterpret_cast<std::size_t*>(memory) = whole;
+    return memory + alignof(std::max_align_t);
+  } catch (...) {
+    return nullptr;
+  }
+}
+inline void FreeLarge(void* memory) noexcept {
+  if (memory == nullptr) return;
+  char* const whole = static_cast<char*>(memory) - alignof(std::max_align_t);
+  LargeAllocator<char>().deallocate(whole, *reinterpret_cast<std::size_t*>(whole));
+}
 
 }  // namespace pprof::base

@@ -118,7 +118,7 @@ void EncodeAndCompress(benchmark::State& state) {
   std::size_t size = 0;
   for (auto iteration : state) {
     size = 0;
-    const std::string bytes = pprof::encode::EncodePprof(profile);
+    const auto bytes = pprof::encode::EncodePprof(profile);
     const bool written = pprof::encode::WriteGzip(bytes, [&size](std::string_view piece) {
       size += piece.size();
       return true;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/encode/pprof_encoder.h"
 
 namespace pprof::encode {
@@ -17,12 +18,16 @@ constexpr int kLevel = 1;
 constexpr int kGzipWindow = 15 + 16;  // zlib.h, deflateInit2: 32 KiB window, gzip wrapper
 constexpr std::size_t kPiece = std::size_t{64} * 1024;
 
-// Owns zlib's state.
+// Owns zlib's state, which is a quarter of a MiB: see base/large_vector.h.
 struct Deflate {
   z_stream stream{};
   bool ready = false;
 
   Deflate() {
+    stream.zalloc = [](void*, uInt count, uInt size) {
+      return base::AllocateLarge(std::size_t{count} * size);
+    };
+    stream.zfree = [](void*, void* memory) { base::FreeLarge(memory); };
     ready = deflateInit2(&stream, kLevel, Z_DEFLATED, kGzipWindow, MAX_MEM_LEVEL,
                          Z_DEFAULT_STRATEGY) == Z_OK;
   }

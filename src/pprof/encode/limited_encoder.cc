@@ -30,7 +30,7 @@ std::size_t OrUnlimited(std::size_t limit) {
 
 EncodedProfile Encode(const Profile& profile) {
   EncodedProfile encoded;
-  const std::string bytes = EncodePprof(profile);
+  const base::LargeString bytes = EncodePprof(profile);
   encoded.raw_bytes = bytes.size();
   const bool compressed = WriteGzip(bytes, [&](std::string_view piece) {
     encoded.gzip += piece;

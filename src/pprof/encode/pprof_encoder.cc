@@ -2,15 +2,43 @@
 
 #include <cstdint>
 #include <limits>
-#include <protozero/pbf_builder.hpp>
+#include <protozero/basic_pbf_builder.hpp>
 
 #include "src/pprof/encode/pprof_fields.h"
+
+namespace protozero {
+
+// How protozero writes to our buffer: as buffer_string.hpp says for std::string.
+template <>
+struct buffer_customization<pprof::base::LargeString> {
+  using Buffer = pprof::base::LargeString;
+
+  static std::size_t size(const Buffer* buffer) { return buffer->size(); }
+  static void append(Buffer* buffer, const char* data, std::size_t count) {
+    buffer->append(data, count);
+  }
+  static void append_zeros(Buffer* buffer, std::size_t count) { buffer->append(count, '\0'); }
+  static void resize(Buffer* buffer, std::size_t size) { buffer->resize(size); }
+  static void reserve_additional(Buffer* buffer, std::size_t size) {
+    buffer->reserve(buffer->size() + size);
+  }
+  static void erase_range(Buffer* buffer, std::size_t from, std::size_t to) {
+    buffer->erase(from, to - from);
+  }
+  static char* at_pos(Buffer* buffer, std::size_t pos) { return buffer->data() + pos; }
+  static void push_back(Buffer* buffer, char ch) { buffer->push_back(ch); }
+};
+
+}  // namespace protozero
 
 namespace pprof::encode {
 namespace {
 
+template <class Field>
+using Builder = protozero::basic_pbf_builder<base::LargeString, Field>;
+
 using profile::Profile;
-using ProfileWriter = protozero::pbf_builder<ProfileField>;
+using ProfileWriter = Builder<ProfileField>;
 
 std::uint64_t IdOf(std::size_t index) { return std::uint64_t{index} + 1; }
 
@@ -31,7 +59,7 @@ void AddFlag(Writer* writer, Field field, bool value) {
 }
 
 void WriteValueType(ProfileWriter* out, ProfileField field, profile::ValueType value) {
-  protozero::pbf_builder<ValueTypeField> message(*out, field);
+  Builder<ValueTypeField> message(*out, field);
   AddUint(&message, ValueTypeField::kType, value.type);
   AddUint(&message, ValueTypeField::kUnit, value.unit);
 }
@@ -47,7 +75,7 @@ std::int64_t CpuNs(std::int64_t count, std::int64_t period_ns) {
 void WriteSamples(const Profile& profile, ProfileWriter* out) {
   std::vector<std::uint64_t> ids;  // kept over the samples for its memory
   for (const profile::Sample& sample : profile.samples) {
-    protozero::pbf_builder<SampleField> message(*out, ProfileField::kSample);
+    Builder<SampleField> message(*out, ProfileField::kSample);
     ids.clear();
     for (const std::uint32_t location : sample.locations) ids.push_back(IdOf(location));
     message.add_packed_uint64(SampleField::kLocationId, ids.begin(), ids.end());
@@ -55,7 +83,7 @@ void WriteSamples(const Profile& profile, ProfileWriter* out) {
     message.add_packed_int64(SampleField::kValue, std::begin(values), std::end(values));
     for (const profile::Label& label : sample.labels) {
       if (label.key == 0 || label.value == 0) continue;
-      protozero::pbf_builder<LabelField> entry(message, SampleField::kLabel);
+      Builder<LabelField> entry(message, SampleField::kLabel);
       entry.add_uint64(LabelField::kKey, label.key);
       entry.add_uint64(LabelField::kStr, label.value);
     }
@@ -65,7 +93,7 @@ void WriteSamples(const Profile& profile, ProfileWriter* out) {
 void WriteMappings(const Profile& profile, ProfileWriter* out) {
   for (std::size_t i = 0; i < profile.mappings.size(); ++i) {
     const profile::Mapping& mapping = profile.mappings[i];
-    protozero::pbf_builder<MappingField> message(*out, ProfileField::kMapping);
+    Builder<MappingField> message(*out, ProfileField::kMapping);
     message.add_uint64(MappingField::kId, IdOf(i));
     AddUint(&message, MappingField::kMemoryStart, mapping.memory_start);
     AddUint(&message, MappingField::kMemoryLimit, mapping.memory_limit);
@@ -82,7 +110,7 @@ void WriteMappings(const Profile& profile, ProfileWriter* out) {
 void WriteLocations(const Profile& profile, ProfileWriter* out) {
   for (std::size_t i = 0; i < profile.locations.size(); ++i) {
     const profile::Location& location = profile.locations[i];
-    protozero::pbf_builder<LocationField> message(*out, ProfileField::kLocation);
+    Builder<LocationField> message(*out, ProfileField::kLocation);
     message.add_uint64(LocationField::kId, IdOf(i));
     if (location.mapping >= 0) {
       message.add_uint64(LocationField::kMappingId,
@@ -90,7 +118,7 @@ void WriteLocations(const Profile& profile, ProfileWriter* out) {
     }
     AddUint(&message, LocationField::kAddress, location.address);
     for (const profile::Line& line : location.lines) {
-      protozero::pbf_builder<LineField> entry(message, LocationField::kLine);
+      Builder<LineField> entry(message, LocationField::kLine);
       entry.add_uint64(LineField::kFunctionId, IdOf(line.function));
       AddInt(&entry, LineField::kLine, line.line);
     }
@@ -100,7 +128,7 @@ void WriteLocations(const Profile& profile, ProfileWriter* out) {
 void WriteFunctions(const Profile& profile, ProfileWriter* out) {
   for (std::size_t i = 0; i < profile.functions.size(); ++i) {
     const profile::Function& function = profile.functions[i];
-    protozero::pbf_builder<FunctionField> message(*out, ProfileField::kFunction);
+    Builder<FunctionField> message(*out, ProfileField::kFunction);
     message.add_uint64(FunctionField::kId, IdOf(i));
     AddUint(&message, FunctionField::kName, function.name);
     AddUint(&message, FunctionField::kSystemName, function.system_name);
@@ -123,10 +151,10 @@ std::size_t EstimateSize(const Profile& profile) {
 
 }  // namespace
 
-std::string EncodePprof(const Profile& profile) {
+base::LargeString EncodePprof(const Profile& profile) {
   constexpr profile::ValueType kSamples{Profile::kSamples, Profile::kCount};
   constexpr profile::ValueType kCpu{Profile::kCpu, Profile::kNanoseconds};
-  std::string bytes;
+  base::LargeString bytes;
   bytes.reserve(EstimateSize(profile));
   ProfileWriter out(bytes);
   WriteValueType(&out, ProfileField::kSampleType, kSamples);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/pprof/base/large_vector.h"
 #include "src/pprof/profile/profile.h"
 
 namespace pprof::encode {
@@ -17,7 +18,7 @@ namespace pprof::encode {
 // cpu/nanoseconds], default cpu; the second value is count * period, held at the largest int64.
 // Labels with an empty key or value are left out: pprof has no way to say them. Throws
 // std::bad_alloc only. Any thread, if nobody changes `profile` meanwhile. Not async-signal-safe.
-std::string EncodePprof(const profile::Profile& profile);
+base::LargeString EncodePprof(const profile::Profile& profile);
 
 // Compresses `bytes` into one gzip member (RFC 1952) and hands it to `write` in order, in pieces of
 // at most 64 KiB that live for the call only. False: `write` returned false (it is not called

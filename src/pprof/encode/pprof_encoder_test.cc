@@ -37,7 +37,7 @@ TEST(EncodePprof, WritesAnEmptyProfile) {
   const std::string expected = Head() + CommonStrings() +
                                Bytes({0x5A, 4, 0x08, 3, 0x10, 4,  // period_type cpu/nanoseconds
                                       0x70, 3});                  // default_sample_type cpu
-  EXPECT_EQ(EncodePprof(Profile()), expected);
+  EXPECT_EQ(std::string_view(EncodePprof(Profile())), expected);
 }
 
 Profile SmallProfile() {
@@ -88,10 +88,10 @@ TEST(EncodePprof, WritesEachFieldAtItsNumber) {
                                   0x5A, 4,    0x08, 3,    0x10, 4,  // period_type
                                   0x60, 0x80, 0xAD, 0xE2, 0x04,     // period 10000000
                                   0x68, 12,   0x70, 3});            // comment, default
-  EXPECT_EQ(EncodePprof(SmallProfile()), Head() + sample + mapping + locations + function +
-                                             CommonStrings() + Text("/bin/x") + Text("ab") +
-                                             Text("f") + Text("_f") + Text("f.cc") + Text("k") +
-                                             Text("v") + Text("c") + tail);
+  EXPECT_EQ(std::string_view(EncodePprof(SmallProfile())),
+            Head() + sample + mapping + locations + function + CommonStrings() + Text("/bin/x") +
+                Text("ab") + Text("f") + Text("_f") + Text("f.cc") + Text("k") + Text("v") +
+                Text("c") + tail);
 }
 
 pprof_reader::Profile RoundTrip(const Profile& profile) {
