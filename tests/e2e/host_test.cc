@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <pprof/labels.h>
 #include <pprof/profile.h>
 #include <pprof/stats.h>
@@ -438,6 +439,33 @@ bool ForbidSystemCalls() {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // whose malloc has no thresholds
+
+// A block that is as large as glibc's first threshold gets a mapping of its own, unless a larger
+// one was freed before: mallopt(3), M_MMAP_THRESHOLD.
+bool ThresholdIsTheFirst() {
+  const std::size_t before = mallinfo2().hblks;
+  void* volatile block = std::malloc(std::size_t{132} * 1024);
+  const bool mapped = mallinfo2().hblks > before;
+  std::free(block);
+  return mapped;
+}
+
+// A threshold that rises makes each of the host's arenas keep as much twice over.
+TEST(HostProcess, ThresholdsOfMallocStayWhereTheyWere) {
+  ExpectZero(test::RunInChild([]() -> int {
+    if (!ThresholdIsTheFirst()) return 1;
+    for (int i = 0; i < 2; ++i) {
+      const auto profile = StartCpuProfile(Discard, {1000});
+      test::BurnMs(200);
+      if (!profile.ok() || ReadStats().samples == 0) return 2;
+    }
+    return ThresholdIsTheFirst() ? 0 : 3;
+  }));
+}
+
+#endif
 
 TEST(HostProcess, UnderASeccompFilter) {
   ExpectZero(test::RunInChild([]() -> int {

@@ -182,7 +182,7 @@ TEST(Memory, StopsWhereTheMappingEnds) {
   std::memset(mapping, 0x5a, page);
   munmap(static_cast<char*>(mapping) + page, page);
   const auto address = reinterpret_cast<std::uint64_t>(mapping) + page - 10;
-  EXPECT_EQ(CopyMemoryUpTo(address, page), Bytes(10, 0x5a));
+  EXPECT_EQ(CopyMemoryUpTo(address, page), base::LargeVector<std::uint8_t>(10, 0x5a));
   char byte[20];
   EXPECT_TRUE(CopyMemory(address, byte, 10));
   EXPECT_FALSE(CopyMemory(address, byte, 11));

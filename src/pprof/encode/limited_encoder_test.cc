@@ -80,7 +80,7 @@ Profile ManySamples(int count) {
 }
 
 TEST(EncodeLimited, WithoutLimitsWritesWhatTheEncoderWrites) {
-  const auto plain = EncodePprof(ManySamples(100));
+  const std::string plain(std::string_view(EncodePprof(ManySamples(100))));
   const EncodedWindow window = EncodeLimited(ManySamples(100), {});
   ASSERT_EQ(window.profiles.size(), 1u);
   EXPECT_EQ(window.profiles[0].raw_bytes, plain.size());
