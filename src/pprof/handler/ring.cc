@@ -72,7 +72,7 @@ void Ring::Reset() noexcept {
   lost_.store(0, std::memory_order_relaxed);
   owner.store(0, std::memory_order_relaxed);
   next_free.store(0, std::memory_order_relaxed);
-  idle_rounds = 0;
+  idle_ms = 0;
   retiring = false;
 }
 

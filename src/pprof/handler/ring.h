@@ -74,7 +74,7 @@ class Ring {
   // For the pool and the collector.
   std::atomic<std::uint32_t> next_free{0};  // index + 1 of the next ring in the pool's free list
   std::atomic<std::uint32_t> owner{0};      // index + 1 of the thread record that uses it
-  std::uint32_t idle_rounds = 0;            // collector only
+  std::uint32_t idle_ms = 0;                // collector only: found empty for so long
   bool retiring = false;  // collector only: taken from its owner, a handler may still hold it
 
  private:

@@ -49,9 +49,9 @@ struct alignas(64) ThreadRecord {
   std::int64_t unseen_ns;      // CPU time that no sample can stand for: before it was found
   std::uint64_t last_token;    // trace and label tokens are unique over all owners of a record
   std::uint32_t session;       // of sampling in which this thread got its timer or was refused one
+  std::uint32_t seen;          // number of the last scan that found it; 0: none did
   bool refused;     // timer_create failed: cpu_at_arm_ns moves on as its CPU time is accounted for
   bool registered;  // by the thread itself (has an exit hook), not only found by a scan
-  bool seen;        // mark of the present scan
 };
 static_assert(sizeof(ThreadRecord) == 128, "two cache lines a thread");
 

@@ -50,6 +50,7 @@ ThreadRecord* ThreadRegistry::FindOrAdd(std::int32_t tid) noexcept {
     record->tid = tid;
     record->timer = -1;
     record->registered = false;
+    record->seen = 0;
     if (record->last_token == 0) record->last_token = std::uint64_t{IndexOf(*record) + 1} << 48;
     return record;
   } catch (...) {  // no memory for the map: the thread goes unsampled

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "src/pprof/sampler/own_threads.h"
 #include "src/pprof/sampler/sampler.h"
 #include "src/pprof/sampler/signal_install.h"
@@ -18,11 +20,13 @@ namespace {
 using handler::g_shared;
 using handler::Ring;
 
-// Ticks without a sample after which a thread's ring goes back to the pool, and after which the
-// collector slows down.
-constexpr std::uint32_t kIdleRounds = 10;
-constexpr std::int64_t kIdleTickNs = 400000000;
-constexpr std::uint32_t kTicksPerFullScan = 10;
+// A tick is as long as the rings allow. A thread without a label, that only a scan finds, waits for
+// it.
+constexpr std::int64_t kLongestTickNs = 400000000;
+// An empty ring stays with its thread for ten seconds, and the shorter the more rings are taken,
+// down to nothing.
+constexpr std::uint32_t kIdleRingMs = 10000;
+constexpr std::uint32_t kManyRings = handler::kMaxRings / 4 * 3;
 constexpr unsigned long kTimerSlackNs = 5000000;
 
 void Count(const handler::SampleHeader& sample) noexcept {
@@ -43,10 +47,12 @@ void Sampler::CollectorMain() noexcept {
   const auto tid = static_cast<std::int32_t>(syscall(SYS_gettid));
   AddOwnThread(tid);
   collector_tid_.store(tid, std::memory_order_release);
-  for (std::uint32_t tick = 1;; ++tick) {
+  timers_.BeginScans();
+  last_scan_ns_ = 0;
+  for (;;) {
     SleepUntilTick();
     if (stop_collector_.load(std::memory_order_acquire)) break;
-    Tick(tick % kTicksPerFullScan == 0);
+    Tick();
     SayProblems();
   }
   SayProblems();
@@ -56,16 +62,19 @@ void Sampler::CollectorMain() noexcept {
 }
 
 void Sampler::SleepUntilTick() noexcept {
-  const std::int64_t ns =
-      idle_ticks_.load(std::memory_order_relaxed) > kIdleRounds ? kIdleTickNs : tick_ns_;
+  const std::int64_t ns = sleep_ns_.load(std::memory_order_relaxed);
   const timespec timeout = {ns / 1000000000, ns % 1000000000};
   // Woken early by a handler whose ring is half full or whose thread had none.
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAIT_PRIVATE, 0, &timeout, nullptr, 0);
   g_shared.wake.store(0, std::memory_order_release);
 }
 
-void Sampler::Tick(bool full_scan) noexcept {
-  timers_.Scan(full_scan);
+void Sampler::Tick() noexcept {
+  const std::int64_t now = MonotonicNs();
+  if (now - last_scan_ns_ >= tick_ns_) {  // a handler may wake this thread more often
+    last_scan_ns_ = now;
+    timers_.Scan();
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (windows_.empty()) return;
   // First the samples, then the modules: a sample belongs to what was loaded when it was taken.
@@ -93,36 +102,55 @@ void Sampler::NoteModules() noexcept {
 void Sampler::Drain() noexcept {
   const std::uint64_t version = modules_.Current()->version;
   const std::uint32_t used = g_shared.rings.high_water();
-  bool active = false;
+  const std::int64_t now = MonotonicNs();
+  const std::int64_t elapsed = now - static_cast<std::int64_t>(last_drain_ns_);
+  const auto elapsed_ms = static_cast<std::uint32_t>(elapsed / 1000000);
+  std::uint32_t most_words = 0;
+  std::uint32_t in_use = 0;
   for (std::uint32_t i = 0; i < used; ++i) {
     Ring& ring = *g_shared.rings.at(i);
     if (ring.owner.load(std::memory_order_acquire) == 0) continue;
-    active = active || ring.Front() != nullptr;
-    DrainRing(ring, version);
+    ++in_use;
+    const std::uint32_t words = DrainRing(ring, version);
+    most_words = std::max(most_words, words);
+    ring.idle_ms = words == 0 ? ring.idle_ms + elapsed_ms : 0;
     RetireIdleRing(ring);
   }
-  idle_ticks_.store(active ? 0 : idle_ticks_.load(std::memory_order_relaxed) + 1,
-                    std::memory_order_relaxed);
+  rings_in_use_ = in_use;
+  sleep_ns_.store(NextSleep(now, elapsed, most_words), std::memory_order_relaxed);
   DeliverLossesAndOwed();
 }
 
-void Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
-  ring.idle_rounds = ring.Front() == nullptr ? ring.idle_rounds + 1 : 0;
+// Until the fullest ring would be a quarter full again. If it fills faster, its handler wakes the
+// collector.
+std::int64_t Sampler::NextSleep(std::int64_t now_ns, std::int64_t elapsed_ns,
+                                std::uint32_t words) const noexcept {
+  const std::int64_t longest = timers_.FindsThreads(now_ns) ? tick_ns_ : kLongestTickNs;
+  if (words == 0) return longest;
+  return std::clamp(elapsed_ns / words * (Ring::kWords / 4), tick_ns_, longest);
+}
+
+// Words taken out.
+std::uint32_t Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
+  std::uint32_t words = 0;
   while (const handler::SampleHeader* sample = ring.Front()) {
     Count(*sample);
     Deliver(*sample, version);
+    words += sample->words;
     ring.Pop();
   }
   std::uint64_t since_ns = 0;
   const std::uint64_t lost = ring.TakeLoss(&since_ns);
   if (lost > 0) DeliverSpecial(Special::kLostRingFull, lost, since_ns);
+  return words;
 }
 
 void Sampler::RetireIdleRing(Ring& ring) noexcept {
   handler::ThreadRecord& owner =
       g_shared.records.load(std::memory_order_acquire)[ring.owner.load() - 1];
   if (!ring.retiring) {
-    if (ring.idle_rounds < kIdleRounds) return;
+    const std::uint32_t left = kManyRings - std::min(kManyRings, rings_in_use_);
+    if (ring.idle_ms <= kIdleRingMs * left / kManyRings) return;
     owner.ring.store(nullptr, std::memory_order_seq_cst);
     ring.retiring = true;
   }

@@ -1,6 +1,5 @@
 #include "src/pprof/sampler/thread_timers.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,11 +24,26 @@ using labels::ThreadRegistry;
 using Lock = std::lock_guard<std::mutex>;
 
 constexpr const char* kTaskPath = "/proc/self/task";
+constexpr std::int32_t kCallingThread = 0;
+
+// Scans: how often, what part of a processor they may take at most, see Pace.
+constexpr std::int64_t kScanNs = 1000000000;
+constexpr std::int64_t kRarityOfNewest = 4000;
+constexpr std::int64_t kRarityOfAll = 5000;
+constexpr std::int64_t kRarityWhenSomeEnded = 1000;
+constexpr std::uint64_t kFewThreads = 64;
+constexpr std::int64_t kFindsThreadsNs = 10000000000;
 
 // Beyond this, reading every thread's clock would hold up threads that register.
 constexpr std::size_t kMostClocks = 2000;
 // A timer is that late only if its thread blocks the signal or stays long in the kernel.
 constexpr std::int64_t kLatePeriods = 16;
+
+std::uint64_t KnownThreads() noexcept {
+  ThreadRegistry& registry = ThreadRegistry::Get();
+  const Lock lock(registry.mutex());
+  return registry.size();
+}
 
 bool ThreadGone(std::int32_t tid) noexcept {
   return syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
@@ -51,19 +65,6 @@ bool BlocksSigprof(std::int32_t tid) noexcept {
   return (std::strtoull(line + 7, nullptr, 16) >> (SIGPROF - 1) & 1) != 0;
 }
 
-// Calls f(tid) for every thread of the process. False: /proc is not there.
-template <class F>
-bool ForEachTask(F&& f) noexcept {
-  DIR* tasks = opendir(kTaskPath);
-  if (tasks == nullptr) return false;
-  while (const dirent* entry = readdir(tasks)) {
-    const int tid = std::atoi(entry->d_name);
-    if (tid > 0) f(tid);
-  }
-  closedir(tasks);
-  return true;
-}
-
 }  // namespace
 
 void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept {
@@ -83,7 +84,9 @@ void ThreadTimers::Start(std::int64_t period_ns, std::uint32_t session) noexcept
     registry.SetObserver(this);
     registry.ForEach([&](ThreadRecord& record) { Arm(record, false); });
   }
-  ScanAll();
+  TaskDirectory tasks;  // the collector may be using the other one
+  ScanWork work = BeginScan();
+  ScanAll(tasks, &work);
   const Lock lock(registry.mutex());
   first_scan_done_ = true;
   ended_ns_ = unseen_accounted_ns_ = unseen_before_ns_ = 0;
@@ -248,10 +251,12 @@ void ThreadTimers::Settle() noexcept {
     books_.Add(off_frame_, now - std::exchange(off_since_ns_, now));
   }
   const bool look = registry.size() <= kMostClocks;
-  registry.ForEach([&](ThreadRecord& record) {
-    AccountRefused(record);
-    if (look) AccountBlocked(record, ThreadCpuNs(record.tid));
-  });
+  if (look || stats_.refused.load(std::memory_order_relaxed) > 0) {
+    registry.ForEach([&](ThreadRecord& record) {
+      AccountRefused(record);
+      if (look) AccountBlocked(record, ThreadCpuNs(record.tid));
+    });
+  }
   AccountUnseen();
 }
 
@@ -316,13 +321,40 @@ void ThreadTimers::TakeOwed(std::vector<Owed>* owed,
   operations_.TakeOwed(of_operations);
 }
 
-void ThreadTimers::Scan(bool full) noexcept {
+void ThreadTimers::BeginScans() noexcept {
+  newest_pace_ = all_pace_ = Pace();
+  const std::int64_t now = MonotonicNs();  // Start scans itself
+  newest_pace_.Done(now, 0);
+  all_pace_.Done(now, 0);
+  found_ns_.store(now - kFindsThreadsNs, std::memory_order_relaxed);
+  unknown_ = 0;
+}
+
+bool ThreadTimers::FindsThreads(std::int64_t now_ns) const noexcept {
+  return now_ns - found_ns_.load(std::memory_order_relaxed) < kFindsThreadsNs;
+}
+
+// How many threads there are costs one system call; which, time for each of them. Threads that
+// register and end by their hooks leave the number of the unknown as it is.
+void ThreadTimers::Scan() noexcept {
   const std::uint64_t links = tasks_.Links();
-  if (links == 0) return ScanFailed(errno);
-  if (!full && links == last_links_) return;
-  last_links_ = links;
-  ScanAll();
-  if (full) Settle();
+  if (links < TaskDirectory::kOwnLinks) return ScanFailed(errno);
+  const std::uint64_t threads = links - TaskDirectory::kOwnLinks;
+  const std::uint64_t known = KnownThreads();
+  const std::int64_t now = MonotonicNs();
+  const bool all =
+      all_pace_.Due(now, kScanNs, known > threads ? kRarityWhenSomeEnded : kRarityOfAll);
+  const bool changed = threads - known != unknown_;
+  if (!all && !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest)) return;
+  const std::int64_t cpu_before = ThreadCpuNs(kCallingThread);
+  ScanWork work = BeginScan();
+  if (!(all ? ScanAll(tasks_, &work) : ScanNewest(threads, &work))) return;
+  if (all) Settle();
+  const std::int64_t cost = ThreadCpuNs(kCallingThread) - cpu_before - work.arming_ns;
+  (all ? all_pace_ : newest_pace_).Done(now, cost);
+  newest_pace_.DoneBesides(now);
+  if (work.found > 0) found_ns_.store(now, std::memory_order_relaxed);
+  unknown_ = threads - KnownThreads();
 }
 
 void ThreadTimers::ScanFailed(int error) noexcept {
@@ -330,46 +362,81 @@ void ThreadTimers::ScanFailed(int error) noexcept {
   stats_.scans_failed.fetch_add(1, std::memory_order_relaxed);
 }
 
-void ThreadTimers::ScanAll() noexcept {
-  ThreadRegistry& registry = ThreadRegistry::Get();
-  {
-    const Lock lock(registry.mutex());
-    registry.ForEach([&](ThreadRecord& record) {
-      record.seen = false;
-      AccountRefused(record);
-    });
-  }
-  if (!ForEachTask([&](std::int32_t tid) { VisitThread(tid); })) return ScanFailed(errno);
-  Reap();
+ThreadTimers::ScanWork ThreadTimers::BeginScan() noexcept {
+  const Lock lock(ThreadRegistry::Get().mutex());
+  ScanWork work;
+  work.number = ++scans_;
+  return work;
 }
 
-void ThreadTimers::VisitThread(std::int32_t tid) noexcept {
+bool ThreadTimers::ScanAll(TaskDirectory& tasks, ScanWork* work) noexcept {
+  if (!tasks.List(0, [&](std::int32_t tid) { VisitThread(tid, work); })) {
+    ScanFailed(errno);
+    return false;
+  }
+  Reap(*work);
+  return true;
+}
+
+// The kernel lists threads in the order of their creation: behind a thread that an earlier scan
+// found stand the new ones, and before it none.
+bool ThreadTimers::ScanNewest(std::uint64_t threads, ScanWork* work) noexcept {
+  for (std::uint64_t count = kFewThreads; !work->meets_earlier; count *= 8) {
+    const std::uint64_t skip = threads > count ? threads - count : 0;
+    if (!tasks_.List(skip, [&](std::int32_t tid) { VisitThread(tid, work); })) {
+      ScanFailed(errno);
+      return false;
+    }
+    if (skip == 0) break;
+  }
+  return true;
+}
+
+void ThreadTimers::VisitThread(std::int32_t tid, ScanWork* work) noexcept {
   if (IsOwnThread(tid)) return;
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
   if (registry.observer() != this) return;
   ThreadRecord* record = registry.FindOrAdd(tid);
+  // An ended thread had this number and was not reaped yet.
+  if (record != nullptr && record->timer >= 0 && !record->registered &&
+      ThreadTimerOrphaned(record->timer)) {
+    ReapRecord(*record);
+    record = registry.FindOrAdd(tid);
+  }
   if (record == nullptr) return;
-  record->seen = true;
-  if (record->timer >= 0 || record->refused) return;
-  Arm(*record, false);
-  stats_.scanned.fetch_add(record->registered ? 0 : 1, std::memory_order_relaxed);
-  if (BlocksSigprof(tid)) stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
+  if (record->seen != 0 && record->seen != work->number) work->meets_earlier = true;
+  record->seen = work->number;
+  if (record->timer < 0 && !record->refused) ArmFound(*record, work);
 }
 
-void ThreadTimers::Reap() noexcept {
+void ThreadTimers::ArmFound(ThreadRecord& record, ScanWork* work) noexcept {
+  const std::int64_t cpu_before = ThreadCpuNs(kCallingThread);
+  Arm(record, false);
+  if (!record.registered) {
+    ++work->found;
+    stats_.scanned.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (BlocksSigprof(record.tid)) stats_.signal_blocked.fetch_add(1, std::memory_order_relaxed);
+  work->arming_ns += ThreadCpuNs(kCallingThread) - cpu_before;
+}
+
+void ThreadTimers::Reap(const ScanWork& work) noexcept {
   ThreadRegistry& registry = ThreadRegistry::Get();
   const Lock lock(registry.mutex());
   for (std::uint32_t i = 0; i < registry.high_water(); ++i) {
     ThreadRecord& record = handler::g_shared.records.load(std::memory_order_relaxed)[i];
-    if (record.tid == 0 || record.seen || !ThreadGone(record.tid)) continue;
-    // A timer of an ended thread stays, and counts against RLIMIT_SIGPENDING, until it is deleted.
-    if (record.timer >= 0) stats_.reaped.fetch_add(1, std::memory_order_relaxed);
-    ended_ns_ += SeenOfEnded(record);
-    exit_tail_.Disturbed();
-    Disarm(record);
-    registry.Release(record);
+    if (record.tid != 0 && record.seen != work.number && ThreadGone(record.tid)) ReapRecord(record);
   }
+}
+
+void ThreadTimers::ReapRecord(ThreadRecord& record) noexcept {
+  // A timer of an ended thread stays, and counts against RLIMIT_SIGPENDING, until it is deleted.
+  if (record.timer >= 0) stats_.reaped.fetch_add(1, std::memory_order_relaxed);
+  ended_ns_ += SeenOfEnded(record);
+  exit_tail_.Disturbed();
+  Disarm(record);
+  ThreadRegistry::Get().Release(record);
 }
 
 }  // namespace pprof::sampler

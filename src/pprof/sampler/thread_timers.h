@@ -10,6 +10,7 @@
 #include "src/pprof/labels/thread_registry.h"
 #include "src/pprof/sampler/cpu_books.h"
 #include "src/pprof/sampler/operation_books.h"
+#include "src/pprof/sampler/pace.h"
 #include "src/pprof/sampler/task_directory.h"
 
 namespace pprof::sampler {
@@ -31,11 +32,17 @@ class ThreadTimers final : public labels::ThreadObserver {
   // Stop, but Settle goes on counting what is missed, under `frame`, until the next Start.
   void TurnOff(Special frame) noexcept;
 
-  // Looks for new threads when their number changed or when `full`, which also brings the books up
-  // to now. Reaps those that ended. Collector only.
-  void Scan(bool full) noexcept;
-  // After the last Scan: closes its descriptor. Also in a fork child, which inherits that.
+  // Before the first Scan, between and after them; collector only.
+  void BeginScans() noexcept;
+  // Looks for new threads when there are more than are known, and once a second. Once a second goes
+  // through all threads as well, reaps those that ended and brings the books up to now. With very
+  // many threads less often: looking may take 1/4000 of a processor, going through all 1/5000.
+  void Scan() noexcept;
   void EndScans() noexcept { tasks_.Close(); }
+  // In a fork child, which inherits the descriptor of the scans.
+  void EndScansInChild() noexcept { tasks_.CloseInChild(); }
+  // Whether a Scan of the last ten seconds found threads that had not registered. Any thread.
+  bool FindsThreads(std::int64_t now_ns) const noexcept;
 
   // A thread that a scan found turned out to be the library's own.
   void Forget(std::int32_t tid) noexcept;
@@ -75,10 +82,20 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t SeenOfEnded(const handler::ThreadRecord& record) const noexcept;
   std::int64_t SumOfThreads() noexcept;
   std::int64_t NotOfKnownThreads() noexcept;
-  void ScanAll() noexcept;
+  struct ScanWork {
+    std::uint32_t number = 0;    // of this scan
+    std::uint32_t found = 0;     // threads that had not registered
+    std::int64_t arming_ns = 0;  // CPU time for threads that had no timer yet
+    bool meets_earlier = false;  // a thread that an earlier scan had found
+  };
+  bool ScanAll(TaskDirectory& tasks, ScanWork* work) noexcept;
+  bool ScanNewest(std::uint64_t threads, ScanWork* work) noexcept;
+  ScanWork BeginScan() noexcept;
   void ScanFailed(int error) noexcept;
-  void VisitThread(std::int32_t tid) noexcept;
-  void Reap() noexcept;
+  void VisitThread(std::int32_t tid, ScanWork* work) noexcept;
+  void ArmFound(handler::ThreadRecord& record, ScanWork* work) noexcept;
+  void Reap(const ScanWork& work) noexcept;
+  void ReapRecord(handler::ThreadRecord& record) noexcept;
   std::int64_t RandomPhase() noexcept;
 
   std::int64_t period_ns_ = 0;
@@ -94,8 +111,14 @@ class ThreadTimers final : public labels::ThreadObserver {
   CpuBooks books_;
   OperationBooks operations_;
   ExitTail exit_tail_;
-  std::uint64_t last_links_ = 0;  // of tasks_, as of the last scan
-  TaskDirectory tasks_;           // used by the collector alone
+  std::uint32_t scans_ = 0;
+  // Used by the collector alone.
+  TaskDirectory tasks_;
+  std::uint64_t unknown_ = 0;  // entries of tasks_ beyond the known threads, after the last scan
+  Pace newest_pace_;
+  Pace all_pace_;
+  // When a scan last found threads that had not registered. Any thread reads it.
+  std::atomic<std::int64_t> found_ns_{0};
   std::atomic<std::uint32_t> armed_{0};
   std::atomic<int> last_error_{0};
   std::atomic<int> scan_error_{0};
