@@ -26,7 +26,7 @@ using Lock = std::lock_guard<std::mutex>;
 constexpr const char* kTaskPath = "/proc/self/task";
 constexpr std::int32_t kCallingThread = 0;
 
-// Scans: how often, what part of a processor they may take at most, see Pace.
+// Scans: how often, what part of a processor they may take at most, see ScanPace.
 constexpr std::int64_t kScanNs = 1000000000;
 constexpr std::int64_t kRarityOfNewest = 4000;
 constexpr std::int64_t kRarityOfAll = 5000;
@@ -322,7 +322,7 @@ void ThreadTimers::TakeOwed(std::vector<Owed>* owed,
 }
 
 void ThreadTimers::BeginScans() noexcept {
-  newest_pace_ = all_pace_ = Pace();
+  newest_pace_ = all_pace_ = ScanPace();
   const std::int64_t now = MonotonicNs();  // Start scans itself
   newest_pace_.Done(now, 0);
   all_pace_.Done(now, 0);

@@ -10,7 +10,7 @@
 #include "src/pprof/labels/thread_registry.h"
 #include "src/pprof/sampler/cpu_books.h"
 #include "src/pprof/sampler/operation_books.h"
-#include "src/pprof/sampler/pace.h"
+#include "src/pprof/sampler/scan_pace.h"
 #include "src/pprof/sampler/task_directory.h"
 
 namespace pprof::sampler {
@@ -115,8 +115,8 @@ class ThreadTimers final : public labels::ThreadObserver {
   // Used by the collector alone.
   TaskDirectory tasks_;
   std::uint64_t unknown_ = 0;  // entries of tasks_ beyond the known threads, after the last scan
-  Pace newest_pace_;
-  Pace all_pace_;
+  ScanPace newest_pace_;
+  ScanPace all_pace_;
   // When a scan last found threads that had not registered. Any thread reads it.
   std::atomic<std::int64_t> found_ns_{0};
   std::atomic<std::uint32_t> armed_{0};

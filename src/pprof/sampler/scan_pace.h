@@ -8,7 +8,7 @@
 namespace pprof::sampler {
 
 // One thread at a time.
-class Pace {
+class ScanPace {
  public:
   // Due `interval_ns` after the last time, but not before the rest has taken `rarity` times as long
   // as that took.
