@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <link.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include "src/pprof/elf/memory.h"
 #include "src/pprof/elf/module.h"
 #include "src/pprof/elf/notes.h"
+#include "src/pprof/elf/vdso.h"
 
 namespace pprof::elf {
 namespace {
@@ -34,6 +36,20 @@ void AppendNote(Bytes* bytes, const std::string& name, std::uint32_t type, const
   while (bytes->size() % 4 != 0) bytes->push_back(0);
   bytes->insert(bytes->end(), content.begin(), content.end());
   while (bytes->size() % 4 != 0) bytes->push_back(0);
+}
+
+// The loader's own answer is the oracle.
+TEST(Vdso, FunctionsAreWhereTheLoaderFindsThem) {
+  void* const vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  if (vdso == nullptr) GTEST_SKIP() << "no vDSO here";
+  int found = 0;
+  for (const char* name : {"__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_getcpu",
+                           "__kernel_clock_gettime", "__vdso_clock", "clock_gettime_", ""}) {
+    EXPECT_EQ(FindVdsoFunction(name), dlsym(vdso, name)) << name;
+    found += FindVdsoFunction(name) != nullptr;
+  }
+  EXPECT_GT(found, 0);
+  dlclose(vdso);
 }
 
 TEST(Notes, AreFoundByNameAndTypeWithoutTheirPadding) {

@@ -45,6 +45,7 @@ class OnSigprofTest : public testing::Test {
     g_previous = nullptr;
     g_shared.records = nullptr;
     g_shared.enabled = false;
+    g_shared.clock = nullptr;
     munmap(memory_, kRings * Ring::kBytes);
   }
 
@@ -79,6 +80,37 @@ TEST_F(OnSigprofTest, StoresASampleWithAStack) {
   EXPECT_GE(sample->frames, 1u);
   EXPECT_EQ(record().delivered, 1u);
   EXPECT_EQ(record().busy, 0u);
+}
+
+int g_clock_calls = 0;
+int SevenSeconds(clockid_t, timespec* now) {
+  ++g_clock_calls;
+  *now = {7, 8};
+  return 0;
+}
+int Refuse(clockid_t, timespec*) { return -EINVAL; }
+
+// The kernel's function if there is one that works, else the system call; errno stays.
+TEST_F(OnSigprofTest, TakesTheTimeFromTheKernelWithoutTouchingErrno) {
+  g_shared.clock = SevenSeconds;
+  errno = 4711;
+  OwnSignal();
+  EXPECT_EQ(errno, 4711);
+  EXPECT_EQ(g_clock_calls, 1);
+  ASSERT_NE(Stored(), nullptr);
+  EXPECT_EQ(Stored()->time_ns, 7000000008u);
+  for (VdsoClock* const clock : {static_cast<VdsoClock*>(nullptr), &Refuse}) {
+    record().ring.load()->Pop();
+    g_shared.clock = clock;
+    timespec before;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    OwnSignal();
+    ASSERT_NE(Stored(), nullptr);
+    const auto seconds = static_cast<std::uint64_t>(before.tv_sec);
+    EXPECT_GE(Stored()->time_ns, seconds * 1000000000u);
+    EXPECT_LT(Stored()->time_ns, (seconds + 100) * 1000000000u);
+    EXPECT_EQ(errno, 4711);
+  }
 }
 
 TEST_F(OnSigprofTest, WeightCountsTheExpiriesThatTheKernelMerged) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pprof/trace_context.h>
+#include <time.h>
 
 #include <atomic>
 #include <cstddef>
@@ -76,6 +77,9 @@ struct alignas(64) SampleCounters {
   std::atomic<std::uint64_t> walk_ends[6];  // by WalkEnd
 };
 
+// As clock_gettime(2), but returns -errno on failure.
+using VdsoClock = int(clockid_t clock, timespec* now);
+
 // All that the handler shares with the rest. Constant-initialised, never destroyed.
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): the padding keeps writers apart
 struct alignas(64) Shared {
@@ -83,6 +87,7 @@ struct alignas(64) Shared {
   std::atomic<ThreadRecord*> records;  // kMaxThreads of them; nullptr before the first registration
   std::atomic<std::uint32_t> magic;    // of our cookies; 0 before the first start
   std::atomic<bool> enabled;           // a profile is running
+  std::atomic<VdsoClock*> clock;       // the kernel's clock_gettime; nullptr: by system call
 
   alignas(64) std::atomic<std::uint32_t> wake;  // futex: the collector sleeps on it
   // Weight that found no ring, to be taken by the collector.

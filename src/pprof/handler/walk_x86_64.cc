@@ -43,7 +43,8 @@ class Walker {
     for (;;) {
       if (frames == max) return {frames, WalkEnd::kTruncated};
       const std::uint32_t rule = Rule(pc_);
-      if (KindOf(rule) == kSpecial && !registers_known_ && NeverCalled(rule)) {
+      if (KindOf(rule) == kSpecial && rule != PackSpecial(kStop) && !registers_known_ &&
+          NeverCalled(rule)) {
         out[frames++] = pc_ + 1;  // the return address as it is
         if (rule == PackSpecial(kEnd)) return {frames, WalkEnd::kComplete};
       } else {

@@ -16,6 +16,7 @@
 
 #include "src/pprof/base/log.h"
 #include "src/pprof/base/status.h"
+#include "src/pprof/elf/vdso.h"
 #include "src/pprof/labels/thread.h"
 #include "src/pprof/sampler/copies.h"
 #include "src/pprof/sampler/own_threads.h"
@@ -44,6 +45,14 @@ bool MapRings() noexcept {
     g_shared.rings.Init(region, handler::kMaxRings);
   }
   return true;
+}
+
+void FindClock() noexcept {
+  const void* clock = elf::FindVdsoFunction("__vdso_clock_gettime");
+  if (clock == nullptr) clock = elf::FindVdsoFunction("__kernel_clock_gettime");  // aarch64
+  using Pointer = handler::VdsoClock*;
+  g_shared.clock.store(reinterpret_cast<Pointer>(reinterpret_cast<std::uintptr_t>(clock)),
+                       std::memory_order_relaxed);
 }
 
 // REQUIRES: no handler uses a ring.
@@ -171,6 +180,7 @@ Status Sampler::StartSampling(int rate) noexcept {
                             "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
   }
   modules_.Refresh(true);
+  FindClock();
   g_shared.magic.store(ChooseMagic(), std::memory_order_release);
   Status installed = InstallSignalHandler();
   if (!installed.ok()) return installed;

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/pprof/handler/clock.h"
+
 namespace pprof::sampler {
 namespace {
 
@@ -54,11 +56,7 @@ bool ThreadTimerOrphaned(std::int32_t timer) noexcept {
 
 std::int64_t ThreadCpuNs(std::int32_t tid) noexcept { return ReadClock(ThreadClock(tid)); }
 std::int64_t ProcessCpuNs() noexcept { return ReadClock(CLOCK_PROCESS_CPUTIME_ID); }
-std::int64_t MonotonicNs() noexcept {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);  // no system call
-  return std::int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
+std::int64_t MonotonicNs() noexcept { return static_cast<std::int64_t>(handler::MonotonicNs()); }
 std::int64_t RealtimeNs() noexcept { return ReadClock(CLOCK_REALTIME); }
 
 }  // namespace pprof::sampler

@@ -19,7 +19,7 @@ bool ThreadTimerOrphaned(std::int32_t timer) noexcept;
 std::int64_t ThreadCpuNs(std::int32_t tid) noexcept;
 
 std::int64_t ProcessCpuNs() noexcept;
-std::int64_t MonotonicNs() noexcept;
-std::int64_t RealtimeNs() noexcept;  // since the epoch
+std::int64_t MonotonicNs() noexcept;  // as in the times of samples
+std::int64_t RealtimeNs() noexcept;   // since the epoch
 
 }  // namespace pprof::sampler
