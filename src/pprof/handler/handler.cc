@@ -135,19 +135,11 @@ void CountNoRing(std::uint64_t weight, std::uint64_t time_ns) {
   WakeCollector();
 }
 
-// The stacks of a thread resemble each other, and the last one still lies in its ring.
-void Prefetch(const Ring& ring, const ucontext_t& context) {
-  const SampleHeader* last = ring.Last();
-  if (last == nullptr) return;
-  PrefetchWalk(context, reinterpret_cast<const std::uint64_t*>(last) + last->words - last->frames,
-               last->frames);
-}
-
 void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
                 const ucontext_t& context) {
   Ring* ring = FindRing(record, index);
   if (ring == nullptr) return CountNoRing(weight, MonotonicNs());
-  Prefetch(*ring, context);
+  PrefetchWalk(context, ring->rules);
   const std::uint64_t now_ns = MonotonicNs();
   const Context now = ReadContext(record);
   const std::uint32_t fixed = static_cast<std::uint32_t>(sizeof(SampleHeader) / 8) +
@@ -162,7 +154,7 @@ void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
   std::uint64_t* frames = WriteContext(header, now);
   const StackBounds stack{record.stack_low.load(std::memory_order_relaxed),
                           record.stack_high.load(std::memory_order_relaxed)};
-  const WalkResult walked = Walk(context, stack, frames, kMaxFrames);
+  const WalkResult walked = Walk(context, stack, frames, kMaxFrames, &ring->rules);
   header->words = fixed + walked.frames;
   header->kind = RecordKind::kSample;
   header->walk_end = static_cast<std::uint8_t>(walked.end);

@@ -31,15 +31,6 @@ void Ring::CountLoss(std::uint64_t weight, std::uint64_t time_ns) noexcept {
   lost_.fetch_add(weight, std::memory_order_release);
 }
 
-const SampleHeader* Ring::Last() const noexcept {
-  const std::uint64_t head = head_.load(std::memory_order_relaxed);
-  if (head == 0) return nullptr;
-  const auto* header = reinterpret_cast<const SampleHeader*>(&words_[reserved_at_ % kWords]);
-  // Else something was reserved since, perhaps where nothing was ever written.
-  const bool committed = header->words > 0 && reserved_at_ + header->words == head;
-  return committed ? header : nullptr;
-}
-
 bool Ring::HalfFull() const noexcept {
   return head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_relaxed) > kWords / 2;
 }

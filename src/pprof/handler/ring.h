@@ -6,7 +6,7 @@
 // fills the end of the buffer. What does not fit is counted with its weight and the time of the
 // first loss, and the collector turns that into a frame.
 //
-// 16 KiB hold 10 to 25 ordinary samples beside the room for one of 512 frames: 100 ms of a busy
+// Its 16 KiB hold 10 to 25 ordinary samples beside the room for one of 512 frames: 100 ms of a busy
 // thread at 100 Hz. The handler wakes the collector when a buffer is half full, so deep stacks and
 // late collectors cost samples last.
 #pragma once
@@ -14,6 +14,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+
+#include "src/pprof/handler/thread_rules.h"
 
 namespace pprof::handler {
 
@@ -49,7 +51,7 @@ static_assert(sizeof(SampleHeader) == 56, "whole words");
 // only grow.
 class Ring {
  public:
-  static constexpr std::uint32_t kBytes = 16 * 1024;
+  static constexpr std::uint32_t kBytes = 16 * 1024 + sizeof(ThreadRules);
 
   // Room for one record of at most `words` contiguous words, or nullptr. Async-signal-safe.
   std::uint64_t* Reserve(std::uint32_t words) noexcept;
@@ -57,9 +59,6 @@ class Ring {
   void Commit(std::uint32_t words) noexcept;
   // Counts what could not be stored. Async-signal-safe.
   void CountLoss(std::uint64_t weight, std::uint64_t time_ns) noexcept;
-  // The record that Commit published last, read already or not; nullptr: none, or something was
-  // reserved since. Valid until the next Reserve. Producer only. Async-signal-safe.
-  const SampleHeader* Last() const noexcept;
   // Async-signal-safe.
   bool HalfFull() const noexcept;
 
@@ -86,12 +85,14 @@ class Ring {
 
  public:
   static constexpr std::uint32_t kHeaderBytes = 64;
-  static constexpr std::uint32_t kWords = (kBytes - kHeaderBytes) / 8;
+  static constexpr std::uint32_t kWords = (kBytes - sizeof(ThreadRules) - kHeaderBytes) / 8;
+
+  ThreadRules rules;  // the handler's; holds for any thread, so Reset keeps it
 
  private:
   std::uint64_t words_[kWords];
 };
-static_assert(sizeof(Ring) <= Ring::kBytes, "a pool slot is a whole number of pages");
+static_assert(sizeof(Ring) == Ring::kBytes && Ring::kBytes % 64 == 0, "a pool slot");
 
 // The rings of a process: a fixed region, pages touched only when used. Take is lock-free, because
 // a handler that finds its thread without a ring helps itself.

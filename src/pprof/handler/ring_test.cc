@@ -149,26 +149,6 @@ TEST_F(RingTest, ProducerAndConsumerOnTwoThreadsLoseNothingUncounted) {
   EXPECT_GT(read, 0u);
 }
 
-TEST_F(RingTest, LastIsWhatWasCommittedLastAlsoWhenItIsRead) {
-  EXPECT_EQ(ring_->Last(), nullptr);
-  for (std::uint64_t i = 1; i <= 5000; ++i) {  // many rounds with every kind of padding
-    ASSERT_TRUE(Write(*ring_, i * 1000, static_cast<std::uint16_t>(i * 7919 % kMaxFrames)));
-    ASSERT_NE(ring_->Last(), nullptr);
-    ASSERT_EQ(ring_->Last()->time_ns, i * 1000);
-    ExpectWhole(*ring_->Last());
-    ring_->Front();
-    ring_->Pop();
-    ASSERT_EQ(ring_->Last()->time_ns, i * 1000);
-    if (i % 7 == 0) {  // reserved and given up
-      ASSERT_NE(ring_->Reserve(kHeaderWords + kMaxFrames), nullptr);
-      const SampleHeader* last = ring_->Last();
-      ASSERT_TRUE(last == nullptr || last->time_ns == i * 1000);
-    }
-  }
-  pool_.Give(ring_);
-  EXPECT_EQ(pool_.Take()->Last(), nullptr) << "of another thread";
-}
-
 TEST_F(RingTest, PoolGivesEachRingToOneThreadAndTakesItBack) {
   std::set<Ring*> rings = {ring_};
   for (std::uint32_t i = 1; i < kRings; ++i) rings.insert(pool_.Take());

@@ -1,7 +1,6 @@
-// Remembers which rule holds at a return address, so that a frame costs one cache line instead of
-// the page index and the two or three lines of rows that a search reads. A thread's stacks resemble
-// each other from sample to sample, and by the next sample the work has swept those lines out of
-// the processor's caches.
+// Remembers which rule holds at a return address, so that a frame that its thread does not remember
+// (thread_rules.h) costs one cache line instead of the page index and the two or three lines of
+// rows that a search reads: by then the work has swept those out of the processor's caches.
 //
 // Belongs to one UnwindTable and lives and ends with it: what is found here always holds for that
 // table. An entry is a single word, written and read whole, so handlers of all threads share the
@@ -43,8 +42,6 @@ class RuleCache {
                                std::uint64_t{rule.offset >> kSlotBits} << 32;
     slots_[rule.offset % kSlots].store(high | rule.rule, std::memory_order_relaxed);
   }
-
-  void Prefetch(std::uint64_t pc) const noexcept { __builtin_prefetch(&slots_[pc % kSlots]); }
 
  private:
   // One entry: module + 1 (12 bits), the offset's bits that the slot does not tell (20), rule (32).

@@ -42,7 +42,8 @@ struct UnwindModule {
 struct UnwindTable {
   const UnwindModule* modules;
   std::uint32_t module_count;
-  RuleCache* cache = nullptr;  // of this table alone, filled by the handler; nullptr: none
+  RuleCache* cache = nullptr;    // of this table alone, filled by the handler; nullptr: none
+  std::uint64_t generation = 0;  // no other table of the process ever has it; 0: none was published
 };
 
 // What the handler walks with; nullptr: no tables yet. Written by unwind/ with release order.

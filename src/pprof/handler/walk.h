@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "src/pprof/handler/thread_rules.h"
+
 namespace pprof::handler {
 
 // Why a walk ended. Stored in a sample.
@@ -33,15 +35,14 @@ struct WalkResult {
 };
 
 // Writes the program counters of the interrupted code, leaf first, to out[0..max): the leaf as
-// interrupted, callers as (return address - 1), which lies inside the call instruction.
+// interrupted, callers as (return address - 1), which lies inside the call instruction. `rules`:
+// what this thread's walks remember; nullptr: nothing.
 // Async-signal-safe.
-WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
-                std::uint32_t max) noexcept;
+WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out, std::uint32_t max,
+                ThreadRules* rules = nullptr) noexcept;
 
 // Asks the processor for the memory that a walk from here will read, so that its cache misses
-// overlap with each other and with what is done before the walk. A hint: `expected`, the frames of
-// a stack that this one may resemble, need not be right. Async-signal-safe.
-void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
-                  std::uint32_t count) noexcept;
+// overlap with each other and with what is done before the walk. Async-signal-safe.
+void PrefetchWalk(const ucontext_t& context, const ThreadRules& rules) noexcept;
 
 }  // namespace pprof::handler

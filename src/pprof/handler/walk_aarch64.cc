@@ -45,7 +45,8 @@ bool IsSigreturn(std::uintptr_t pc) {
 
 class Walker {
  public:
-  Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table) : table_(table) {
+  Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table, ThreadRules* rules)
+      : search_(table, rules) {
     StartAt(context.uc_mcontext);
     if (sp_ < stack.high && sp_ >= stack.low) {
       mapped_low_ = sp_;
@@ -186,7 +187,7 @@ class Walker {
       // After a call x30 points into the code itself, which has no row.
       const std::uintptr_t lr = WithoutSignature(lr_);
       if (lr > 4 && !(has_record && lr == record_return) &&
-          SearchRule(lr - 1) != PackSpecial(kEnd)) {
+          search_.Anywhere(lr - 1) != PackSpecial(kEnd)) {
         return GoTo(lr, sp_, fp_);
       }
     }
@@ -214,35 +215,10 @@ class Walker {
     return ToCaller(rule, base, base + offset);
   }
 
-  bool InKnownCode(std::uintptr_t address) const {
-    return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
-  }
+  bool InKnownCode(std::uintptr_t address) const { return search_.Module(address - 1) != nullptr; }
 
-  // Only the rules of callers are remembered: where a timer interrupts is seldom seen twice.
-  std::uint32_t Rule(std::uintptr_t pc) {
-    if (registers_known_ || table_ == nullptr || table_->cache == nullptr) return SearchRule(pc);
-    CachedRule cached;
-    if (table_->cache->Find(pc, &cached)) {
-      const UnwindModule& module = table_->modules[cached.module];
-      if (module.base + cached.offset == pc) {
-        module_ = &module;
-        return cached.rule;
-      }
-    }
-    const std::uint32_t rule = SearchRule(pc);
-    if (module_ != nullptr) {
-      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
-                               static_cast<std::uint32_t>(pc - module_->base), rule});
-    }
-    return rule;
-  }
-
-  std::uint32_t SearchRule(std::uintptr_t pc) {
-    if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
-      module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
-      if (module_ == nullptr) return PackSpecial(kEnd);
-    }
-    return FindRule(*module_, pc);
+  [[gnu::always_inline]] std::uint32_t Rule(std::uintptr_t pc) {
+    return registers_known_ ? search_.Leaf(pc) : search_.Caller(pc);
   }
 
   bool Read(std::uintptr_t address, std::uintptr_t* value) {
@@ -261,8 +237,7 @@ class Walker {
     return true;
   }
 
-  const UnwindTable* table_;
-  const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
+  RuleSearch search_;
   // What is mapped for certain: from the interrupted code's stack pointer to its stack's end.
   std::uintptr_t mapped_low_ = 0;
   std::uintptr_t mapped_bytes_ = 0;
@@ -279,20 +254,19 @@ class Walker {
 
 }  // namespace
 
-WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
-                std::uint32_t max) noexcept {
+WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out, std::uint32_t max,
+                ThreadRules* rules) noexcept {
   // Pairs with the release store in unwind/.
-  return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+  return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst), rules)
+      .Run(out, max);
 }
 
-void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
-                  std::uint32_t count) noexcept {
+void PrefetchWalk(const ucontext_t& context, const ThreadRules& rules) noexcept {
+  rules.Prefetch();
   const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.sp);
   Prefetch(reinterpret_cast<const void*>(sp), reinterpret_cast<const void*>(sp + kPrefetchedStack));
   const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
-  if (table == nullptr || table->cache == nullptr) return;
-  Prefetch(table->modules, table->modules + table->module_count);
-  for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
+  if (table != nullptr) __builtin_prefetch(&table->generation);
 }
 
 }  // namespace pprof::handler

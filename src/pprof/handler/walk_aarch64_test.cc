@@ -60,8 +60,8 @@ class WalkTest : public testing::Test {
       }
     }
     module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), kPages};
-    table_ = {&module_, 1, &cache_};
-    plain_table_ = {&module_, 1};
+    table_ = {&module_, 1, &cache_, 2};
+    plain_table_ = {&module_, 1, nullptr, 1};
     previous_ = g_unwind_table.exchange(&table_);
     bounds_ = {Address(0), Address(kWords)};
   }
@@ -81,23 +81,26 @@ class WalkTest : public testing::Test {
     stack_[word] = fp;
     stack_[word + 1] = return_address;
   }
-  // The walk must be the same without a cache of rules, with an empty one, and with one that holds
-  // the rules of all callers.
+  // The walk must be the same whatever is remembered: nothing, by the table's cache, by the thread.
   WalkEnd Run(std::uint32_t max = 64) {
     g_unwind_table.store(&plain_table_);
     const WalkEnd end = RunOnce(max);
     const std::vector<std::uint64_t> frames = frames_;
-    g_unwind_table.store(&table_);
-    for (const char* cache : {"empty", "filled"}) {
-      EXPECT_EQ(RunOnce(max), end) << cache;
-      EXPECT_EQ(frames_, frames) << cache;
-      PrefetchWalk(context_, frames.data(), static_cast<std::uint32_t>(frames.size()));
+    for (const UnwindTable* const table : {&plain_table_, &table_}) {
+      g_unwind_table.store(table);
+      for (ThreadRules* const rules : {static_cast<ThreadRules*>(nullptr), &rules_}) {
+        for (const char* state : {"empty", "filled"}) {
+          EXPECT_EQ(RunOnce(max, rules), end) << state << (rules == nullptr);
+          EXPECT_EQ(frames_, frames) << state << (rules == nullptr);
+          PrefetchWalk(context_, rules_);
+        }
+      }
     }
     return end;
   }
-  WalkEnd RunOnce(std::uint32_t max) {
+  WalkEnd RunOnce(std::uint32_t max, ThreadRules* rules = nullptr) {
     std::vector<std::uint64_t> out(max + 1, 0x5a5a);
-    const WalkResult result = Walk(context_, bounds_, out.data(), max);
+    const WalkResult result = Walk(context_, bounds_, out.data(), max, rules);
     EXPECT_LE(result.frames, max);
     EXPECT_EQ(out[max], 0x5a5au) << "wrote behind its room";
     out.resize(result.frames);
@@ -110,6 +113,7 @@ class WalkTest : public testing::Test {
   ucontext_t context_ = {};
   std::vector<std::uint64_t> frames_;
   RuleCache cache_{};
+  ThreadRules rules_;
 
  private:
   static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;

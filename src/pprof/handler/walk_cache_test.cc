@@ -41,6 +41,30 @@ TEST_F(WalkTest, UsesNoRuleOfAnotherPlaceInTheSameSlot) {
   EXPECT_EQ(frames_, (Pcs{kSpPc, kFpPc + 7, kStartPc + 4}));
 }
 
+// A module goes, another comes to its place.
+TEST_F(WalkTest, UsesNoRuleThatTheThreadRemembersOfAModuleThatIsGone) {
+  stack_[41] = kFpPc + 8;
+  stack_[60] = 0;
+  stack_[61] = kStartPc + 5;
+  Start(kSpPc, Address(40), Address(60));
+  ASSERT_EQ(RunOnce(64, &rules_), WalkEnd::kComplete);
+  ASSERT_EQ(frames_, (Pcs{kSpPc, kFpPc + 7, kStartPc + 4}));
+  const UnwindRow rows[] = {{0x100, PackSpecial(kStop)}, {0x200, PackRule(kSp, 3, kFpSame)}};
+  const std::uint32_t pages[] = {0, 2};
+  const UnwindModule module = {kCode, kCode + 0x400, kCode, rows, pages, 2, 1};
+  const UnwindTable table = {&module, 1, nullptr, 77};
+  g_unwind_table.store(&table);
+  stack_[42] = kStartPc + 9;
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_EQ(RunOnce(64, &rules_), WalkEnd::kComplete);
+    EXPECT_EQ(frames_, (Pcs{kSpPc, kStartPc + 8})) << "the interrupted code's rule is the new one";
+  }
+  stack_[42] = kFpPc + 8;
+  stack_[45] = kStartPc + 9;
+  ASSERT_EQ(RunOnce(64, &rules_), WalkEnd::kComplete);
+  EXPECT_EQ(frames_, (Pcs{kSpPc, kFpPc + 7, kStartPc + 8})) << "and so is the caller's";
+}
+
 TEST(Walk, UsesNoRuleOfAnotherModuleInTheSameSlot) {
   // Two modules whose code agrees in the low bits, with different rules.
   const UnwindRow sp_rows[] = {{0, PackRule(kSp, 1, kFpSame)}};

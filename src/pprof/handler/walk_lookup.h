@@ -67,6 +67,75 @@ std::uint32_t FindRule(const UnwindModule& module, std::uintptr_t pc) {
   return FindRule(module.rows, low, high, offset);
 }
 
+// Which rule holds where: in what the thread remembers, in the table's cache, in the table.
+class RuleSearch {
+ public:
+  RuleSearch(const UnwindTable* table, ThreadRules* rules)
+      : table_(table), rules_(table == nullptr ? nullptr : rules) {
+    if (rules_ != nullptr) rules_->Begin(*table);
+  }
+
+  const UnwindModule* Module(std::uintptr_t pc) const {
+    return table_ == nullptr ? nullptr : FindModule(*table_, pc);
+  }
+
+  // Where code was interrupted: seldom seen twice, so only its module is remembered.
+  [[gnu::noinline]] std::uint32_t Leaf(std::uintptr_t pc) {
+    if (rules_ == nullptr) return Anywhere(pc);
+    UnwindModule& module = rules_->module;
+    if (pc < module.start || pc >= module.limit) {
+      const UnwindModule* const found = FindModule(*table_, pc);
+      if (found == nullptr) return PackSpecial(kEnd);
+      module = *found;
+    }
+    return FindRule(module, pc);
+  }
+
+  // Where a function was called.
+  [[gnu::always_inline]] std::uint32_t Caller(std::uintptr_t pc) {
+    const std::uint32_t known = rules_ == nullptr ? 0 : rules_->Find(pc);
+    return known != 0 ? known : NewCaller(pc);
+  }
+
+  // Remembers nothing.
+  std::uint32_t Anywhere(std::uintptr_t pc) {
+    if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
+      module_ = Module(pc);
+      if (module_ == nullptr) return PackSpecial(kEnd);
+    }
+    return FindRule(*module_, pc);
+  }
+
+ private:
+  [[gnu::noinline]] std::uint32_t NewCaller(std::uintptr_t pc) {
+    const std::uint32_t rule = Cached(pc);
+    if (rules_ != nullptr) rules_->Remember(pc, rule);
+    return rule;
+  }
+
+  std::uint32_t Cached(std::uintptr_t pc) {
+    if (table_ == nullptr || table_->cache == nullptr) return Anywhere(pc);
+    CachedRule cached;
+    if (table_->cache->Find(pc, &cached)) {
+      const UnwindModule& module = table_->modules[cached.module];
+      if (module.base + cached.offset == pc) {
+        module_ = &module;
+        return cached.rule;
+      }
+    }
+    const std::uint32_t rule = Anywhere(pc);
+    if (module_ != nullptr) {
+      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
+                               static_cast<std::uint32_t>(pc - module_->base), rule});
+    }
+    return rule;
+  }
+
+  const UnwindTable* table_;
+  ThreadRules* rules_;
+  const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
+};
+
 // Asks the kernel whether it can read a signal set at `address`: it copies the set first (EFAULT),
 // then refuses the invalid `how` (EINVAL). Any other answer is a filter's, which did not look.
 [[gnu::noinline, gnu::cold]] bool Readable(std::uintptr_t address) {

@@ -327,7 +327,7 @@ TEST_F(WalkTest, NamesTheCallerOfANullPointer) {
 TEST_F(WalkTest, WorksWithoutTables) {
   g_unwind_table.store(nullptr);
   Start(kSpPc, Address(40), Address(60));
-  PrefetchWalk(context_, nullptr, 0);
+  PrefetchWalk(context_, rules_);
   EXPECT_EQ(RunOnce(64), WalkEnd::kNoRow);
   EXPECT_EQ(frames_, Pcs{kSpPc});
 }

@@ -29,8 +29,8 @@ constexpr int kGregs[16] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI
 // itself has left the processor's caches between two samples, and each line of it is fetched anew.
 class Walker {
  public:
-  Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table)
-      : gregs_(context.uc_mcontext.gregs), table_(table) {
+  Walker(const ucontext_t& context, StackBounds stack, const UnwindTable* table, ThreadRules* rules)
+      : gregs_(context.uc_mcontext.gregs), search_(table, rules) {
     StartAtRegisters();
     if (sp_ < stack.high && sp_ >= kRedZone && sp_ - kRedZone >= stack.low) {
       mapped_low_ = sp_ - kRedZone;
@@ -188,9 +188,10 @@ class Walker {
   std::uint32_t BaseRule(std::uint32_t rule) const {
     // A frame of nothing but the return address has saved nothing, so it has changed nothing.
     if (KindOf(rule) == kSp && OffsetOf(rule) == 1) return PackRule(kSp, 0, kFpSame);
-    if (module_ == nullptr || module_->base_rows == nullptr) return PackSpecial(kEnd);
-    return FindRule(module_->base_rows, 0, module_->base_row_count,
-                    static_cast<std::uint32_t>(pc_ - module_->base));
+    const UnwindModule* const module = search_.Module(pc_);
+    if (module == nullptr || module->base_rows == nullptr) return PackSpecial(kEnd);
+    return FindRule(module->base_rows, 0, module->base_row_count,
+                    static_cast<std::uint32_t>(pc_ - module->base));
   }
 
   [[gnu::noinline, gnu::cold]] WalkEnd StepSpecial(std::int32_t special) {
@@ -243,35 +244,10 @@ class Walker {
     return ToCaller(fp_ + 16, -2);
   }
 
-  bool InKnownCode(std::uintptr_t address) const {
-    return table_ != nullptr && FindModule(*table_, address - 1) != nullptr;
-  }
+  bool InKnownCode(std::uintptr_t address) const { return search_.Module(address - 1) != nullptr; }
 
-  // Only the rules of callers are remembered: where a timer interrupts is seldom seen twice.
   [[gnu::always_inline]] std::uint32_t Rule(std::uintptr_t pc) {
-    if (registers_known_ || table_ == nullptr || table_->cache == nullptr) return SearchRule(pc);
-    CachedRule cached;
-    if (table_->cache->Find(pc, &cached)) {
-      const UnwindModule& module = table_->modules[cached.module];
-      if (module.base + cached.offset == pc) {
-        module_ = &module;
-        return cached.rule;
-      }
-    }
-    const std::uint32_t rule = SearchRule(pc);
-    if (module_ != nullptr) {
-      table_->cache->Remember({static_cast<std::uint32_t>(module_ - table_->modules),
-                               static_cast<std::uint32_t>(pc - module_->base), rule});
-    }
-    return rule;
-  }
-
-  [[gnu::noinline]] std::uint32_t SearchRule(std::uintptr_t pc) {
-    if (module_ == nullptr || pc < module_->start || pc >= module_->limit) {
-      module_ = table_ == nullptr ? nullptr : FindModule(*table_, pc);
-      if (module_ == nullptr) return PackSpecial(kEnd);
-    }
-    return FindRule(*module_, pc);
+    return registers_known_ ? search_.Leaf(pc) : search_.Caller(pc);
   }
 
   bool Read(std::uintptr_t address, std::uintptr_t* value) {
@@ -292,8 +268,7 @@ class Walker {
   }
 
   const greg_t* gregs_;  // of the innermost frame, or of the one that the last signal interrupted
-  const UnwindTable* table_;
-  const UnwindModule* module_ = nullptr;  // of the last lookup: callers are mostly in the same one
+  RuleSearch search_;
   // What is mapped for certain: from the red zone of the interrupted code to its stack's end. The
   // kernel wrote the signal frame right below, and a stack has no holes above its pointer.
   std::uintptr_t mapped_low_ = 0;
@@ -312,20 +287,19 @@ class Walker {
 
 }  // namespace
 
-WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out,
-                std::uint32_t max) noexcept {
+WalkResult Walk(const ucontext_t& context, StackBounds stack, std::uint64_t* out, std::uint32_t max,
+                ThreadRules* rules) noexcept {
   // Pairs with the release store in unwind/.
-  return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst)).Run(out, max);
+  return Walker(context, stack, g_unwind_table.load(std::memory_order_seq_cst), rules)
+      .Run(out, max);
 }
 
-void PrefetchWalk(const ucontext_t& context, const std::uint64_t* expected,
-                  std::uint32_t count) noexcept {
+void PrefetchWalk(const ucontext_t& context, const ThreadRules& rules) noexcept {
+  rules.Prefetch();
   const auto sp = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
   Prefetch(reinterpret_cast<const void*>(sp), reinterpret_cast<const void*>(sp + kPrefetchedStack));
   const UnwindTable* const table = g_unwind_table.load(std::memory_order_seq_cst);
-  if (table == nullptr || table->cache == nullptr) return;
-  Prefetch(table->modules, table->modules + table->module_count);
-  for (std::uint32_t i = 0; i < count; ++i) table->cache->Prefetch(expected[i]);
+  if (table != nullptr) __builtin_prefetch(&table->generation);
 }
 
 }  // namespace pprof::handler

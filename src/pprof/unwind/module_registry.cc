@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -141,6 +142,9 @@ std::size_t TableBytes(const CfiTable& table) {
          table.pages.capacity() * sizeof(std::uint32_t);
 }
 
+// Of all registries of the process: threads remember rules by it, in memory that outlives tables.
+std::atomic<std::uint64_t> g_next_generation{1};
+
 std::unique_ptr<TableBlock> MakeBlock(
     const std::vector<std::shared_ptr<const Instance>>& instances) {
   auto block = std::make_unique<TableBlock>();
@@ -155,7 +159,7 @@ std::unique_ptr<TableBlock> MakeBlock(
          static_cast<std::uint32_t>(table.base_rows.size())});
   }
   block->table = {block->modules.data(), static_cast<std::uint32_t>(block->modules.size()),
-                  &block->cache};
+                  &block->cache, g_next_generation.fetch_add(1, std::memory_order_relaxed)};
   return block;
 }
 

@@ -114,6 +114,8 @@ TEST(ModuleRegistry, EveryTableHasAnEmptyCacheOfItsOwn) {
   handler::CachedRule found;
   EXPECT_TRUE(first->cache->Find(0x123, &found));
   EXPECT_FALSE(second->cache->Find(0x123, &found));
+  EXPECT_NE(first->generation, 0u);
+  EXPECT_NE(second->generation, first->generation) << "threads remember rules by it";
   dlclose(library);
 }
 

@@ -240,6 +240,51 @@ TEST(StackWalk, SurvivesStacksMadeByHand) {
 
 #endif  // __x86_64__
 
+struct WalkedTwice {
+  handler::ThreadRules* rules;
+  std::uint64_t call = 0;  // where the library called us
+};
+
+// From inside the library: the same with what the thread remembers as without.
+int WalkTwice(void* argument) {
+  auto& walked = *static_cast<WalkedTwice*>(argument);
+  ucontext_t context;
+  getcontext(&context);
+  std::uint64_t frames[64], remembered[64];
+  const WalkResult plain = handler::Walk(context, OwnStack(), frames, 64);
+  const WalkResult result = handler::Walk(context, OwnStack(), remembered, 64, walked.rules);
+  EXPECT_EQ(plain.end, WalkEnd::kComplete);
+  EXPECT_EQ(result.end, plain.end);
+  EXPECT_EQ(Frames(remembered, remembered + result.frames), Frames(frames, frames + plain.frames));
+  walked.call = frames[1];
+  return 0;
+}
+
+// dlclose, then dlopen of another library at the same address, with other frames.
+TEST(StackWalk, RemembersNoRuleOfALibraryWhosePlaceAnotherOneHas) {
+  handler::ThreadRules rules;
+  WalkedTwice walked = {&rules};
+  std::uint64_t call_before = 0;
+  int same_place = 0;
+  for (int i = 0; i < 10; ++i) {
+    const std::string path = std::string(SHAPES_DIR) +
+                             (i % 2 == 0 ? "/../same-place-1024.so" : "/../same-place-2048.so");
+    void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    ASSERT_TRUE(Registry().Refresh());
+    using Call = int (*)(int (*)(void*), void*);
+    const auto call = reinterpret_cast<Call>(dlsym(library, "CallWithFrame"));
+    ASSERT_NE(call, nullptr);
+    for (int round = 0; round < 2; ++round) EXPECT_EQ(call(WalkTwice, &walked), 1);
+    same_place += walked.call == call_before;
+    call_before = walked.call;
+    dlclose(library);
+    if (i % 3 == 0) Registry().Refresh();  // sometimes seen between the two, sometimes not
+    if (i % 3 != 1) Registry().ReclaimRetired();
+  }
+  EXPECT_GT(same_place, 0) << "no library came to the place of the other: nothing was tested";
+}
+
 // What a thread and its sampling handler share.
 struct Storm {
   std::atomic<std::uint64_t> walks{0}, complete{0};
