@@ -6,6 +6,7 @@
 # LLVMFuzzerTestOneInput; ctest replays tests/corpus/a_fuzz/ through it, with preset `fuzz` libFuzzer runs it.
 # BENCH: Google Benchmark programs, built with OTEL_PROFILING_CPP_BENCH. SINGLE_THREADED: one thread at a time uses this
 # folder's code, so that ThreadSanitizer has nothing to find in its tests; fuzz targets have one thread always.
+# UNTHREADED_TESTS: like TESTS, but they start no thread, and ThreadSanitizer builds leave them out.
 # PORTABLE: nothing in this folder depends on the processor; its tests are cross-compiled and emulated in `make check` alone.
 
 # Everything that all targets of this project share; users of the libraries get none of it.
@@ -42,11 +43,27 @@ function(otelprof_runs result label)
   endif()
 endfunction()
 
+set(OTELPROF_THREAD_SANITIZER OFF)
+if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
+  set(OTELPROF_THREAD_SANITIZER ON)
+endif()
+
+# Googletest's header is parsed once for all tests. Not by ccache's users, for whom it would cost more than it saves. Tests
+# alone, and not in preset dev: there, whatever forgets an include does not compile.
+if(OTEL_PROFILING_CPP_TESTS AND OTEL_PROFILING_CPP_PRECOMPILE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  add_library(otelprof_test_header OBJECT ${PROJECT_SOURCE_DIR}/tests/support/test_header.cc)
+  target_link_libraries(otelprof_test_header PRIVATE otelprof_flags otelprof_sanitize GTest::gtest Threads::Threads)
+  target_precompile_headers(otelprof_test_header PRIVATE <gtest/gtest.h>)
+endif()
+
 # A program that ctest runs. Labels: `unit` unless given; extra arguments: LIBS, LABEL, TIMEOUT, SERIAL.
 function(otelprof_test name)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE otelprof_flags otelprof_sanitize ${ARG_LIBS} GTest::gtest GTest::gtest_main Threads::Threads)
+  if(TARGET otelprof_test_header)
+    target_precompile_headers(${name} REUSE_FROM otelprof_test_header)
+  endif()
   otelprof_runs(runs ${ARG_LABEL})
   if(NOT runs)
     return()
@@ -92,7 +109,7 @@ function(otelprof_fuzz name source)
 endfunction()
 
 function(otelprof_module)
-  cmake_parse_arguments(ARG "SINGLE_THREADED;PORTABLE" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "SINGLE_THREADED;PORTABLE" "NAME" "SOURCES;DEPS;LIBS;OPTIONS;TESTS;UNTHREADED_TESTS;TEST_LIBS;FUZZ;BENCH;BENCH_LIBS" ${ARGN})
   set(target otelprof_${ARG_NAME})
   add_library(${target} STATIC ${ARG_SOURCES})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -107,20 +124,19 @@ function(otelprof_module)
   target_link_libraries(${target} PUBLIC ${ARG_LIBS} Threads::Threads)
   set_property(GLOBAL APPEND PROPERTY OTELPROF_MODULES ${target})
 
-  set(thread_sanitizer OFF)
-  if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
-    set(thread_sanitizer ON)
+  if(NOT OTELPROF_THREAD_SANITIZER)
+    list(APPEND ARG_TESTS ${ARG_UNTHREADED_TESTS})
   endif()
   if(ARG_PORTABLE AND NOT OTELPROF_PORTABLE_TESTS)
     set(ARG_TESTS)
   endif()
-  if(OTEL_PROFILING_CPP_TESTS AND NOT (thread_sanitizer AND ARG_SINGLE_THREADED))
+  if(OTEL_PROFILING_CPP_TESTS AND NOT (OTELPROF_THREAD_SANITIZER AND ARG_SINGLE_THREADED))
     foreach(source IN LISTS ARG_TESTS)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_test(${stem} SOURCES ${source} LIBS ${target} ${ARG_TEST_LIBS} LABEL unit)
     endforeach()
   endif()
-  if(OTEL_PROFILING_CPP_TESTS AND NOT thread_sanitizer)
+  if(OTEL_PROFILING_CPP_TESTS AND NOT OTELPROF_THREAD_SANITIZER)
     foreach(source IN LISTS ARG_FUZZ)
       get_filename_component(stem ${source} NAME_WE)
       otelprof_fuzz(${stem} ${source} LIBS ${target})
