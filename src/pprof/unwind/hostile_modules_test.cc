@@ -10,51 +10,18 @@
 #include "src/pprof/unwind/module_registry.h"
 #include "tests/support/bounded.h"
 #include "tests/support/elf_writer.h"
+#include "tests/support/loadable_elf.h"
 
 namespace pprof::unwind {
 namespace {
 
 constexpr double kMaxSeconds = 2, kMaxMib = 64;
 
-constexpr std::uint64_t kTable = 0x100000;  // where the code ends and .eh_frame begins
+using test::kTable;
 
-// One segment, whose addresses are its offsets: code, .eh_frame, and `behind` bytes of zeros.
 std::string Library(const std::string& eh_frame, std::uint32_t fdes, std::uint64_t behind) {
   test::ElfWriter file;
-  const auto add = [&](const std::string& bytes) {
-    return file.section(file.Add("", bytes)).sh_offset;
-  };
-  std::string symbols(24, '\0'), dynamic;
-  const std::uint64_t symbols_at = add(symbols);
-  for (const std::uint64_t word :
-       {std::uint64_t{DT_STRTAB}, symbols_at, std::uint64_t{DT_SYMTAB}, symbols_at,
-        std::uint64_t{DT_STRSZ}, std::uint64_t{1}, std::uint64_t{DT_NULL}, std::uint64_t{0}})
-    test::Append(&dynamic, word);
-  const std::uint64_t dynamic_at = add(dynamic);
-  std::string header("\1\x1b\3\xff", 4);  // pcrel sdata4, udata4, no search table
-  const std::uint64_t header_at = dynamic_at + dynamic.size();
-  test::Append(&header, static_cast<std::uint32_t>(kTable - header_at - 4));
-  test::Append(&header, fdes);
-  add(header);
-  add(std::string(kTable - header_at - header.size(), '\0'));
-  const std::uint64_t size = add(eh_frame) + eh_frame.size();
-  add(std::string(8192, '\0'));  // the loader clears the rest of a page: not the program headers
-  Elf64_Phdr load = {};
-  load.p_type = PT_LOAD;
-  load.p_flags = PF_R | PF_W | PF_X;
-  load.p_filesz = size;
-  load.p_memsz = size + behind;
-  load.p_align = 4096;
-  Elf64_Phdr info = load;
-  info.p_type = PT_GNU_EH_FRAME;
-  info.p_offset = info.p_vaddr = info.p_paddr = header_at;
-  info.p_filesz = info.p_memsz = header.size();
-  Elf64_Phdr loader = load;
-  loader.p_type = PT_DYNAMIC;
-  loader.p_offset = loader.p_vaddr = loader.p_paddr = dynamic_at;
-  loader.p_filesz = loader.p_memsz = dynamic.size();
-  loader.p_align = 8;
-  file.segments = {load, loader, info};
+  test::MakeLoadable(&file, {}, eh_frame, fdes, behind);
   return file.Bytes();
 }
 

@@ -1,0 +1,221 @@
+// Libraries that no linker would make are loaded into a program whose profile runs, and their code
+// works there. The program goes on, the profile costs little more than with a harmless library, and
+// all the rest of it is as usual. Not run under sanitizers, which keep freed memory.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <pprof/profile.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <functional>
+#include <random>
+
+#include "src/pprof/unwind/eh_frame_builder.h"
+#include "tests/support/bounded.h"
+#include "tests/support/busy.h"
+#include "tests/support/loadable_elf.h"
+#include "tests/support/pprof_reader.h"
+
+namespace pprof {
+namespace {
+
+using test::Append;
+using test::ElfWriter;
+using unwind::EhFrameBuilder;
+
+// Above what the harmless library costs.
+constexpr double kMaxSeconds = 2, kMaxMib = 64;
+constexpr int kWorkMs = 200;  // of the library, and of the program
+
+// Counts its argument down to zero.
+std::string Code() {
+#if defined(__x86_64__)
+  return "\x48\xff\xcf\x75\xfb\xc3";  // dec rdi; jnz; ret
+#else
+  std::string code;
+  for (const std::uint32_t word : {0xf1000400u, 0x54ffffe1u, 0xd65f03c0u})  // subs x0; b.ne; ret
+    Append(&code, word);
+  return code;
+#endif
+}
+
+__attribute__((noinline)) void WorkOfTheProgram() {
+  test::BurnMs(kWorkMs);
+  asm volatile("");  // not a tail call
+}
+
+__attribute__((noinline)) void WorkOfTheLibrary(const std::string& path) {
+  void* const opened = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (opened == nullptr) std::printf("%s\n", dlerror());
+  if (opened == nullptr) return;
+  const std::uint64_t base = static_cast<const link_map*>(opened)->l_addr;
+  const auto work = reinterpret_cast<void (*)(std::uint64_t)>(base + ElfWriter::kCode);
+  const std::int64_t end = test::ThreadCpuNs() + std::int64_t{kWorkMs} * 1000000;
+  while (test::ThreadCpuNs() < end) work(100000);
+}
+
+// In parts of a thousand of the work's CPU time: what the profile has of the program by name, and
+// of the library by address. 0 where the profile is none.
+struct Shares {
+  std::uint64_t program = 0, library = 0;
+  bool named = false;  // the library's function
+};
+
+Shares Profiled(const std::string& path) {
+  std::string bytes, error;
+  auto profile = StartCpuProfile(
+      [&](std::string_view piece) {
+        bytes += piece;
+        return true;
+      },
+      {250});
+  if (!profile.ok()) return {};
+  WorkOfTheProgram();
+  WorkOfTheLibrary(path);
+  if (!profile->Stop().ok()) return {};
+  const auto read = pprof_reader::Read(bytes, &error);
+  if (!read.has_value()) return {};
+  std::int64_t program = 0, library = 0;
+  Shares shares;
+  for (const pprof_reader::Sample& sample : read->samples) {
+    if (sample.HasFunction("pprof::(anonymous namespace)::WorkOfTheProgram"))
+      program += sample.cpu_ns;
+    if (sample.frames.empty() || sample.frames[0].module != path) continue;
+    library += sample.cpu_ns;
+    shares.named |= sample.frames[0].function == "work";
+  }
+  shares.program = static_cast<std::uint64_t>(program / 1000 / kWorkMs);
+  shares.library = static_cast<std::uint64_t>(library / 1000 / kWorkMs);
+  return shares;
+}
+
+std::string SectionOf(const EhFrameBuilder& builder) {
+  return {builder.bytes().begin(), builder.bytes().end()};
+}
+
+// So many descriptions of the code, whose addresses differ by `step`.
+std::string Described(std::size_t times, std::uint64_t step) {
+  EhFrameBuilder builder;
+  const std::size_t cie = builder.Cie();
+  const std::uint64_t code = EhFrameBuilder::kAddress - test::kTable + ElfWriter::kCode;
+  for (std::size_t i = 0; i < times; ++i) builder.Fde(cie, code + i * step, 16, {});
+  builder.Terminator();
+  return SectionOf(builder);
+}
+
+std::string Noise(std::size_t size) {
+  std::mt19937_64 random(5);
+  std::string bytes;
+  while (bytes.size() < size) Append(&bytes, random());
+  return bytes;
+}
+
+class HostileLibrary : public testing::Test {
+ protected:
+  HostileLibrary()
+      : path_(testing::TempDir() + "hostile_library_" + std::to_string(getpid()) + "_" +
+              testing::UnitTest::GetInstance()->current_test_info()->name()) {}
+  ~HostileLibrary() override { unlink(path_.c_str()); }
+
+  static void Load(ElfWriter* file, const std::string& eh_frame, std::uint32_t fdes = 1) {
+    test::MakeLoadable(file, Code(), eh_frame, fdes, 4096);
+  }
+
+  // Of the library in `path_`. The shares may lack the sample that is due when the work ends.
+  test::Cost Run(bool named) const {
+    const test::Cost cost = test::CostOf([&]() -> std::uint64_t {
+      const Shares shares = Profiled(path_);
+      return shares.program << 32 | shares.library << 1 | (shares.named ? 1 : 0);
+    });
+    EXPECT_TRUE(cost.ended);
+    EXPECT_NEAR(static_cast<double>(cost.result >> 32), 1000, 200) << "of the program";
+    EXPECT_NEAR(static_cast<double>((cost.result & 0xffffffff) >> 1), 1000, 200)
+        << "of the library";
+    EXPECT_EQ(cost.result & 1, named ? 1u : 0u);
+    std::printf("  %.3f s, %.1f MiB\n", cost.cpu_seconds, cost.peak_mib);
+    return cost;
+  }
+
+  void WriteHarmless() const {
+    ElfWriter file;
+    Load(&file, Described(1, 16));
+    const std::uint32_t names = file.Add(".strtab", std::string("\0work", 6));
+    std::string symbols(sizeof(Elf64_Sym), '\0');
+    Append(&symbols, Elf64_Sym{1, STT_FUNC, 0, 1, ElfWriter::kCode, 16});
+    file.Add(".symtab", symbols, SHT_SYMTAB, names);
+    file.Write(path_);
+  }
+
+  void ExpectBounded(ElfWriter& file) const {
+    WriteHarmless();
+    const test::Cost harmless = Run(true);
+    file.Write(path_);
+    ExpectNoMoreThan(harmless);
+  }
+  void ExpectNoMoreThan(const test::Cost& harmless) const {
+    const test::Cost cost = Run(false);
+    EXPECT_LE(cost.cpu_seconds, harmless.cpu_seconds + kMaxSeconds);
+    EXPECT_LE(cost.peak_mib, harmless.peak_mib + kMaxMib);
+  }
+
+  const std::string path_;
+};
+
+TEST_F(HostileLibrary, WhoseUnwindTableIsNoise) {
+  ElfWriter file;
+  Load(&file, Noise(4u << 20), 0xffffffff);
+  ExpectBounded(file);
+}
+
+TEST_F(HostileLibrary, WhoseFunctionsAllBeginTogether) {
+  ElfWriter file;
+  Load(&file, Described(300000, 0), 300000);
+  ExpectBounded(file);
+}
+
+TEST_F(HostileLibrary, WhoseFunctionsOverlap) {
+  ElfWriter file;
+  Load(&file, Described(300000, 1), 0);
+  ExpectBounded(file);
+}
+
+TEST_F(HostileLibrary, OfManySectionsAndATerabyteOfSymbols) {
+  ElfWriter file;
+  Load(&file, Described(1, 16));
+  file.Repeat(file.Add(std::string(255, 'x'), "x"), 130000);
+  const std::uint32_t names = file.Add(".strtab", std::string("\0work", 6));
+  const std::uint32_t symbols = file.Add(".symtab", "", SHT_SYMTAB, names);
+  file.section(symbols).sh_size = std::uint64_t{1} << 40;
+  WriteHarmless();
+  const test::Cost harmless = Run(true);
+  file.Write(path_);
+  ASSERT_EQ(truncate(path_.c_str(), off_t{1} << 41), 0);
+  ExpectNoMoreThan(harmless);
+}
+
+TEST_F(HostileLibrary, WhoseDebugInformationIsNoise) {
+  ElfWriter file;
+  Load(&file, Described(1, 16));
+  for (const char* name : {".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
+                           ".debug_aranges", ".debug_ranges", ".strtab", ".symtab"})
+    file.Add(name, Noise(1u << 20), name[1] == 's' && name[2] == 'y' ? SHT_SYMTAB : SHT_PROGBITS);
+  ExpectBounded(file);
+}
+
+TEST_F(HostileLibrary, WhoseDebugInformationUnpacksToMoreThanTheCap) {
+  const std::string zeros(128u << 20, '\0');
+  uLongf size = compressBound(zeros.size());
+  std::string packed(size, '\0');
+  ASSERT_EQ(compress2(reinterpret_cast<Bytef*>(packed.data()), &size,
+                      reinterpret_cast<const Bytef*>(zeros.data()), zeros.size(), 1),
+            Z_OK);
+  std::string section;
+  Append(&section, Elf64_Chdr{ELFCOMPRESS_ZLIB, 0, zeros.size(), 1});
+  ElfWriter file;
+  Load(&file, Described(1, 16));
+  file.Add(".debug_info", section + packed.substr(0, size), SHT_PROGBITS, 0, SHF_COMPRESSED);
+  ExpectBounded(file);
+}
+
+}  // namespace
+}  // namespace pprof
