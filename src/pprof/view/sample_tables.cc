@@ -19,7 +19,7 @@ std::string NameOfAddress(const profile::Profile& profile, const profile::Locati
   char digits[20];
   const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), location.address, 16);
   static_cast<void>(error);
-  const std::string address = "0x" + std::string(digits, end);
+  std::string address = "0x" + std::string(digits, end);
   if (location.mapping < 0) return address;
   const profile::Mapping& mapping = profile.mappings[static_cast<std::size_t>(location.mapping)];
   const std::string_view file = profile.strings()[mapping.filename];
