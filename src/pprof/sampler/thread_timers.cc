@@ -322,10 +322,9 @@ void ThreadTimers::TakeOwed(std::vector<Owed>* owed,
 }
 
 void ThreadTimers::BeginScans() noexcept {
-  newest_pace_ = all_pace_ = ScanPace();
   const std::int64_t now = MonotonicNs();  // Start scans itself
-  newest_pace_.Done(now, 0);
-  all_pace_.Done(now, 0);
+  newest_pace_.Done(now);
+  all_pace_.Done(now);
   found_ns_.store(now - kFindsThreadsNs, std::memory_order_relaxed);
   unknown_ = 0;
 }
@@ -342,17 +341,18 @@ void ThreadTimers::Scan() noexcept {
   const std::uint64_t threads = links - TaskDirectory::kOwnLinks;
   const std::uint64_t known = KnownThreads();
   const std::int64_t now = MonotonicNs();
-  const bool all =
-      all_pace_.Due(now, kScanNs, known > threads ? kRarityWhenSomeEnded : kRarityOfAll);
+  const std::int64_t rarity = known > threads ? kRarityWhenSomeEnded : kRarityOfAll;
+  const bool all = all_pace_.Due(now, kScanNs, rarity, threads);
   const bool changed = threads - known != unknown_;
-  if (!all && !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest)) return;
+  if (!all && !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest, threads)) return;
   const std::int64_t cpu_before = ThreadCpuNs(kCallingThread);
   ScanWork work = BeginScan();
   if (!(all ? ScanAll(tasks_, &work) : ScanNewest(threads, &work))) return;
   if (all) Settle();
   const std::int64_t cost = ThreadCpuNs(kCallingThread) - cpu_before - work.arming_ns;
-  (all ? all_pace_ : newest_pace_).Done(now, cost);
-  newest_pace_.DoneBesides(now);
+  (all ? all_pace_ : newest_pace_).Measured(cost, threads);
+  if (all) all_pace_.Done(now);
+  newest_pace_.Done(now);
   if (work.found > 0) found_ns_.store(now, std::memory_order_relaxed);
   unknown_ = threads - KnownThreads();
 }
