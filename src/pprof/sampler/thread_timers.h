@@ -115,7 +115,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   // Used by the collector alone.
   TaskDirectory tasks_;
   std::uint64_t unknown_ = 0;  // entries of tasks_ beyond the known threads, after the last scan
-  // What it takes was measured with 10,000 threads; replaced by what it takes here.
+  // Measured with 10,000 threads.
   ScanPace newest_pace_{200};
   ScanPace all_pace_{2000};
   // When a scan last found threads that had not registered. Any thread reads it.
