@@ -73,7 +73,7 @@ struct Work {
   std::vector<char> sweep;  // empty: ordinary work; else every cache is swept between two samples
 };
 
-[[gnu::noinline]] unsigned Sample(Work& work, unsigned x) {
+[[gnu::noinline]] unsigned Sample(Work& work, unsigned x, bool signal) {
   const std::int64_t end = test::ThreadCpuNs() + 10000000;
   for (unsigned i = x; test::ThreadCpuNs() < end; i += 7919) {
     ++work.words["word" + std::to_string(i % 50000)];
@@ -81,8 +81,6 @@ struct Work {
   for (std::size_t i = 0; i < work.sweep.size(); i += 64) work.sweep[i]++;
   const pid_t pid = getpid();
   const auto tid = static_cast<pid_t>(syscall(SYS_gettid));
-  // Every second time without a signal: what the call itself takes is no part of the delivery.
-  const bool signal = x % 2 == 0;
   const std::uint64_t before = bench::Cycles();
   syscall(SYS_tgkill, pid, tid, signal ? SIGUSR1 : 0);
   const std::uint64_t after = bench::Cycles();
@@ -95,13 +93,13 @@ struct Work {
 }
 
 template <int Depth>
-[[gnu::noinline]] unsigned Deep(Work& work, unsigned x) {
+[[gnu::noinline]] unsigned Deep(Work& work, unsigned x, bool signal) {
   volatile long pad[5] = {Depth, 1, 2};
   unsigned result = 0;
   if constexpr (Depth > 0) {
-    result = Deep<Depth - 1>(work, x);
+    result = Deep<Depth - 1>(work, x, signal);
   } else {
-    result = Sample(work, x);
+    result = Sample(work, x, signal);
   }
   bench::PadFunction();  // 2 KiB of code with 20 rows a KiB, as in an ordinary program
   return result + static_cast<unsigned>(pad[1]);
@@ -139,17 +137,25 @@ SampleCost BenchHandler() {
   auto profile = pprof::StartCpuProfile(Discard, {1});  // 1 Hz: real signals are rare
   LabelScope scope(Labels({{"vehicle", "bike"}}));
   g_cookie = pprof::labels::CurrentThread()->record->cookie.load();
-  const auto measure = [](unsigned samples, std::size_t sweep_bytes) {
+  // A sample each `periods` of 10 ms.
+  const auto measure = [](unsigned samples, std::size_t sweep_bytes, unsigned periods) {
     Work work;
     work.sweep.resize(sweep_bytes);
     g_handler_us.clear();
     g_delivery_us.clear();
     g_call_us.clear();
-    for (unsigned i = 0; i < 2 * samples; ++i) Deep<14>(work, i * 104729);
+    for (unsigned i = 0; i < samples; ++i) {
+      for (unsigned k = 1; k < periods; ++k) Deep<14>(work, i * 7907, false);
+      Deep<14>(work, i * 104729, true);
+    }
+    // Without a signal: what the call itself takes is no part of the delivery.
+    for (unsigned i = 0; i < 100; ++i) Deep<14>(work, i * 104729, false);
   };
-  measure(30, 64 << 20);
+  measure(30, 64 << 20, 1);
   Print("handler_100hz_swept_caches", Median(g_handler_us), "us", "-", "-");
-  measure(400, 0);
+  measure(150, 0, 2);
+  Print("handler_50hz", Median(g_handler_us), "us", "-", "-");
+  measure(400, 0, 1);
   SampleCost cost{Median(g_handler_us), DeliveryUs(), Median(g_delivery_us) - Median(g_call_us)};
   Print("handler_100hz", cost.handler, "us", "3", "-");
   Print("handler_100hz_p95", Quantile(g_handler_us, 0.95), "us", "-", "-");
