@@ -177,7 +177,7 @@ Status Sampler::StartSampling(int rate) noexcept {
   if (!MapRings()) {
     return base::MakeStatus(Status::Code::kUnavailable,
                             "no address space for sample buffers: ", errno,
-                            "; they need 8 MiB, raise RLIMIT_AS (ulimit -v)");
+                            "; they need 10 MiB, raise RLIMIT_AS (ulimit -v)");
   }
   modules_.Refresh(true);
   FindClock();
