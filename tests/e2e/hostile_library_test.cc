@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <functional>
 #include <random>
 
 #include "src/pprof/unwind/eh_frame_builder.h"
@@ -40,7 +39,7 @@ std::string Code() {
 }
 
 __attribute__((noinline)) void WorkOfTheProgram() {
-  test::BurnMs(kWorkMs);
+  test::BurnMs(kWorkMs / 2);
   asm volatile("");  // not a tail call
 }
 
@@ -54,8 +53,8 @@ __attribute__((noinline)) void WorkOfTheLibrary(const std::string& path) {
   while (test::ThreadCpuNs() < end) work(100000);
 }
 
-// In parts of a thousand of the work's CPU time: what the profile has of the program by name, and
-// of the library by address. 0 where the profile is none.
+// In parts of a thousand of the work's CPU time: what the profile has of the program by name,
+// before and after the library's work, and of the library by address. 0 where there is no profile.
 struct Shares {
   std::uint64_t program = 0, library = 0;
   bool named = false;  // the library's function
@@ -72,6 +71,7 @@ Shares Profiled(const std::string& path) {
   if (!profile.ok()) return {};
   WorkOfTheProgram();
   WorkOfTheLibrary(path);
+  WorkOfTheProgram();
   if (!profile->Stop().ok()) return {};
   const auto read = pprof_reader::Read(bytes, &error);
   if (!read.has_value()) return {};
@@ -112,71 +112,88 @@ std::string Noise(std::size_t size) {
 
 class HostileLibrary : public testing::Test {
  protected:
-  HostileLibrary()
-      : path_(testing::TempDir() + "hostile_library_" + std::to_string(getpid()) + "_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name()) {}
+  HostileLibrary() : path_(Path(testing::UnitTest::GetInstance()->current_test_info()->name())) {}
   ~HostileLibrary() override { unlink(path_.c_str()); }
+
+  static std::string Path(const std::string& name) {
+    return testing::TempDir() + "hostile_library_" + std::to_string(getpid()) + "_" + name;
+  }
 
   static void Load(ElfWriter* file, const std::string& eh_frame, std::uint32_t fdes = 1) {
     test::MakeLoadable(file, Code(), eh_frame, fdes, 4096);
   }
 
-  // Of the library in `path_`. The shares may lack the sample that is due when the work ends.
-  test::Cost Run(bool named) const {
+  // All the work is in the profile, less the sample that is due when it ends. Which of the two
+  // parts a sample falls into is chance where the machine has more to do: 50 samples each.
+  static test::Cost Run(const std::string& path, bool named) {
     const test::Cost cost = test::CostOf([&]() -> std::uint64_t {
-      const Shares shares = Profiled(path_);
+      const Shares shares = Profiled(path);
       return shares.program << 32 | shares.library << 1 | (shares.named ? 1 : 0);
     });
+    const std::uint64_t program = cost.result >> 32, library = (cost.result & 0xffffffff) >> 1;
     EXPECT_TRUE(cost.ended);
-    EXPECT_NEAR(static_cast<double>(cost.result >> 32), 1000, 200) << "of the program";
-    EXPECT_NEAR(static_cast<double>((cost.result & 0xffffffff) >> 1), 1000, 200)
-        << "of the library";
+    EXPECT_NEAR(static_cast<double>(program + library), 2000, 150);
+    EXPECT_GE(program, 300u);
+    EXPECT_GE(library, 300u);
     EXPECT_EQ(cost.result & 1, named ? 1u : 0u);
     std::printf("  %.3f s, %.1f MiB\n", cost.cpu_seconds, cost.peak_mib);
     return cost;
   }
 
-  void WriteHarmless() const {
+  // What is profiled with a harmless library, whose function has a name.
+  static void SetUpTestSuite() {
     ElfWriter file;
     Load(&file, Described(1, 16));
     const std::uint32_t names = file.Add(".strtab", std::string("\0work", 6));
     std::string symbols(sizeof(Elf64_Sym), '\0');
     Append(&symbols, Elf64_Sym{1, STT_FUNC, 0, 1, ElfWriter::kCode, 16});
     file.Add(".symtab", symbols, SHT_SYMTAB, names);
-    file.Write(path_);
+    const std::string path = Path("Harmless");
+    file.Write(path);
+    harmless_ = Run(path, true);
+    unlink(path.c_str());
   }
 
-  void ExpectBounded(ElfWriter& file) const {
-    WriteHarmless();
-    const test::Cost harmless = Run(true);
-    file.Write(path_);
-    ExpectNoMoreThan(harmless);
-  }
-  void ExpectNoMoreThan(const test::Cost& harmless) const {
-    const test::Cost cost = Run(false);
-    EXPECT_LE(cost.cpu_seconds, harmless.cpu_seconds + kMaxSeconds);
-    EXPECT_LE(cost.peak_mib, harmless.peak_mib + kMaxMib);
+  // `size`: what the file is extended to.
+  void ExpectBounded(ElfWriter* file, off_t size = 0) const {
+    file->Write(path_);
+    if (size != 0) {
+      ASSERT_EQ(truncate(path_.c_str(), size), 0);
+    }
+    const test::Cost cost = Run(path_, false);
+    EXPECT_LE(cost.cpu_seconds, harmless_.cpu_seconds + kMaxSeconds);
+    EXPECT_LE(cost.peak_mib, harmless_.peak_mib + kMaxMib);
   }
 
+  static inline test::Cost harmless_;
   const std::string path_;
 };
 
 TEST_F(HostileLibrary, WhoseUnwindTableIsNoise) {
   ElfWriter file;
   Load(&file, Noise(4u << 20), 0xffffffff);
-  ExpectBounded(file);
+  ExpectBounded(&file);
 }
 
 TEST_F(HostileLibrary, WhoseFunctionsAllBeginTogether) {
   ElfWriter file;
   Load(&file, Described(300000, 0), 300000);
-  ExpectBounded(file);
+  ExpectBounded(&file);
 }
 
 TEST_F(HostileLibrary, WhoseFunctionsOverlap) {
   ElfWriter file;
   Load(&file, Described(300000, 1), 0);
-  ExpectBounded(file);
+  ExpectBounded(&file);
+}
+
+TEST_F(HostileLibrary, WhoseUnwindTableHasNothingButCies) {
+  EhFrameBuilder builder;
+  for (int i = 0; i < 500000; ++i) builder.Cie("", {}, {});
+  builder.Terminator();
+  ElfWriter file;
+  Load(&file, SectionOf(builder), 1);
+  ExpectBounded(&file);
 }
 
 TEST_F(HostileLibrary, OfManySectionsAndATerabyteOfSymbols) {
@@ -186,35 +203,33 @@ TEST_F(HostileLibrary, OfManySectionsAndATerabyteOfSymbols) {
   const std::uint32_t names = file.Add(".strtab", std::string("\0work", 6));
   const std::uint32_t symbols = file.Add(".symtab", "", SHT_SYMTAB, names);
   file.section(symbols).sh_size = std::uint64_t{1} << 40;
-  WriteHarmless();
-  const test::Cost harmless = Run(true);
-  file.Write(path_);
-  ASSERT_EQ(truncate(path_.c_str(), off_t{1} << 41), 0);
-  ExpectNoMoreThan(harmless);
+  ExpectBounded(&file, off_t{1} << 41);
 }
 
-TEST_F(HostileLibrary, WhoseDebugInformationIsNoise) {
+TEST_F(HostileLibrary, OfAMillionUnits) {
+  const std::string unit("\x8\0\0\0\4\0\0\0\0\0\x8\1", 12);  // DWARF 4, one DIE
+  std::string info;
+  for (int i = 0; i < 1 << 20; ++i) info += unit;
   ElfWriter file;
   Load(&file, Described(1, 16));
-  for (const char* name : {".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
-                           ".debug_aranges", ".debug_ranges", ".strtab", ".symtab"})
-    file.Add(name, Noise(1u << 20), name[1] == 's' && name[2] == 'y' ? SHT_SYMTAB : SHT_PROGBITS);
-  ExpectBounded(file);
+  file.Add(".debug_abbrev", std::string("\1\x11\0\0\0\0", 6));  // a unit without attributes
+  file.Add(".debug_info", info);
+  ExpectBounded(&file);
 }
 
-TEST_F(HostileLibrary, WhoseDebugInformationUnpacksToMoreThanTheCap) {
-  const std::string zeros(128u << 20, '\0');
+TEST_F(HostileLibrary, WhoseDebugInformationUnpacksToMoreThanItClaims) {
+  const std::string zeros(64u << 20, '\0');
   uLongf size = compressBound(zeros.size());
   std::string packed(size, '\0');
   ASSERT_EQ(compress2(reinterpret_cast<Bytef*>(packed.data()), &size,
                       reinterpret_cast<const Bytef*>(zeros.data()), zeros.size(), 1),
             Z_OK);
   std::string section;
-  Append(&section, Elf64_Chdr{ELFCOMPRESS_ZLIB, 0, zeros.size(), 1});
+  Append(&section, Elf64_Chdr{ELFCOMPRESS_ZLIB, 0, 32u << 20, 1});
   ElfWriter file;
   Load(&file, Described(1, 16));
   file.Add(".debug_info", section + packed.substr(0, size), SHT_PROGBITS, 0, SHF_COMPRESSED);
-  ExpectBounded(file);
+  ExpectBounded(&file);
 }
 
 }  // namespace

@@ -124,6 +124,7 @@ class Builder {
       const std::uint32_t id = body.U32();
       if (!reader.ok() || !body.ok() || id > offset) break;
       if (id == 0) {
+        if (cies_.size() == kMaxCies) continue;  // its FDEs find none
         cie_offsets_.push_back(record);
         cies_.push_back(ReadCie(body));
       } else {

@@ -27,9 +27,13 @@ struct CfiTable {
   bool complete = false;  // false: the section is broken; what was read before holds
 };
 
+// Of a section; functions of later ones have no rows. A linker merges equal ones: the largest
+// libraries have four, and one for each object file where that is switched off.
+constexpr std::size_t kMaxCies = 65536;
+
 // Rows for the code in [start, limit), relative to `base`. REQUIRES: base <= start <= limit < base
-// + 4 GiB. Time is linear in the size of the section (sorting apart), memory at most some 30 times
-// that. May throw std::bad_alloc. Any thread. Not async-signal-safe.
+// + 4 GiB. Time is linear in the size of the section (sorting apart), memory at most some 15 times
+// that and 12 MiB. May throw std::bad_alloc. Any thread. Not async-signal-safe.
 CfiTable BuildCfiTable(const EhFrame& section, std::uint64_t base, std::uint64_t start,
                        std::uint64_t limit);
 

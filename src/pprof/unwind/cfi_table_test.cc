@@ -262,6 +262,20 @@ TEST(CfiTable, GoesWithoutCiesThatItDoesNotUnderstand) {
   EXPECT_EQ(Rows(Build(builder.section())), "100:sp+8, 200:end");
 }
 
+TEST(CfiTable, GoesWithoutCiesBehindTheMostThatItKeeps) {
+  EhFrameBuilder builder;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < kMaxCies; ++i) last = builder.Cie();
+  const std::size_t behind = builder.Cie();
+  builder.Fde(last, kBase, 0x100, {});
+  builder.Fde(behind, kBase + 0x100, 0x100, {});
+  builder.Fde(last, kBase + 0x200, 0x100, {});
+  builder.Terminator();
+  const CfiTable table = Build(builder.section());
+  EXPECT_EQ(Rows(table), "0:sp+8, 100:end, 200:sp+8, 300:end");
+  EXPECT_TRUE(table.complete);
+}
+
 TEST(CfiTable, ReadsRecordsWith64BitLength) {
   EhFrameBuilder builder;
   const std::size_t cie = builder.Cie();
