@@ -39,7 +39,8 @@ struct Faults {
   std::atomic<long> system_call{-1};  // of those through syscall()
   std::atomic<int> error{0};
   std::atomic<bool> opendir{false}, getrandom{false}, sigaction{false};
-  std::atomic<long> mmap_left{-1};  // calls that still succeed; negative: all do
+  std::atomic<long> mmap_left{-1};        // calls that still succeed; negative: all do
+  std::atomic<std::size_t> mmap_size{0};  // only calls for so much; 0: all
   std::atomic<long> wall_step_ns{0};
   std::atomic<bool> stall_collector{false};
 } g_faults;
@@ -76,7 +77,8 @@ long syscall(long number, ...) noexcept {
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd,
            off_t offset) noexcept {
-  if (g_faults.mmap_left >= 0 && g_faults.mmap_left-- == 0) {
+  const bool counts = g_faults.mmap_size == 0 || g_faults.mmap_size == size;
+  if (counts && g_faults.mmap_left >= 0 && g_faults.mmap_left-- == 0) {
     g_faults.mmap_left = -1;
     errno = ENOMEM;
     return MAP_FAILED;
@@ -247,10 +249,12 @@ void EveryMmapRefusedOnce() {
 void RecordsOfThreadsRefused() {
   g_faults.mmap_left = 0;
   { const LabelScope scope(Labels({{"k", "v"}})); }  // the first thing that needs them
-  g_faults.mmap_left = 1;                            // the rings come first
+  g_faults.mmap_size = sizeof(handler::ThreadRecord) * handler::kMaxThreads;
+  g_faults.mmap_left = 0;
   const Taken none;
   const bool used = g_faults.mmap_left < 0;
   g_faults.mmap_left = -1;
+  g_faults.mmap_size = 0;
   EXPECT_TRUE(used);
   EXPECT_GE(ReadStats().labels_dropped, 1u);
   ASSERT_FALSE(none.profile.ok());

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <new>
 #include <string>
@@ -15,6 +16,22 @@
 namespace pprof::base {
 
 inline constexpr std::size_t kLarge = std::size_t{64} * 1024;  // half of glibc's first threshold
+
+// A host that has as many mappings as the kernel allows (vm.max_map_count) may still have memory.
+// What malloc gives is told apart by not lying at the beginning of a page; what to free stands
+// before it.
+inline bool IsMapping(const void* memory) noexcept {
+  return reinterpret_cast<std::uintptr_t>(memory) % 4096 == 0;
+}
+inline void* WithoutMappings(std::size_t bytes) {
+  constexpr std::size_t kHead = alignof(std::max_align_t);
+  static_assert(kHead >= sizeof(void*), "the pointer fits before");
+  if (bytes > std::numeric_limits<std::size_t>::max() - 2 * kHead) throw std::bad_alloc();
+  char* const whole = static_cast<char*>(::operator new(bytes + 2 * kHead));
+  char* const memory = whole + (IsMapping(whole + kHead) ? 2 * kHead : kHead);
+  reinterpret_cast<void**>(memory)[-1] = whole;
+  return memory;
+}
 
 // For arrays; small ones come from malloc as ever. Any thread. Not async-signal-safe.
 template <class T>
@@ -30,12 +47,15 @@ struct LargeAllocator {
     const std::size_t bytes = count * sizeof(T);
     if (bytes < kLarge) return static_cast<T*>(::operator new(bytes));
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<T*>(memory);
+    return static_cast<T*>(memory != MAP_FAILED ? memory : WithoutMappings(bytes));
   }
   void deallocate(T* memory, std::size_t count) noexcept {
     if (count * sizeof(T) < kLarge) return ::operator delete(memory);
-    munmap(memory, count * sizeof(T));
+    if (IsMapping(memory)) {
+      munmap(memory, count * sizeof(T));
+    } else {
+      ::operator delete(reinterpret_cast<void**>(memory)[-1]);
+    }
   }
 
   template <class U>
