@@ -17,7 +17,7 @@ help:
 	@echo 'make demo    run a traced program for ten seconds and show the CPU of its spans'
 	@echo '             (with PYROSCOPE_SERVER_ADDRESS=http://host:4040 it pushes them there as well)'
 	@echo 'make rideshare    start a traced service and load, and print where to look at them (examples/rideshare)'
-	@echo 'make test    build and run all tests, also under the sanitizers; about 30 minutes'
+	@echo 'make test    build and run all tests, also under the sanitizers and for arm64 under qemu; about 30 minutes'
 	@echo 'make check   the long versions of the tests, and fuzzing: FUZZ_SECONDS=$(FUZZ_SECONDS) a target'
 	@echo 'make bench   measure the costs; results in $(BUILD)/bench/results.json'
 	@echo 'make bench-peers    the same work under this library, gperftools and Go, 6 minutes; results in $(BUILD)/bench/peers.json'

@@ -49,7 +49,7 @@ if(OTEL_PROFILING_CPP_SANITIZE MATCHES "thread")
 endif()
 
 # Googletest's header is parsed once for all tests. Not by ccache's users, for whom it would cost more than it saves. Tests
-# alone, and not in preset dev: there, whatever forgets an include does not compile.
+# alone, and not in preset dev: there, whatever forgets an include does not compile. So far preset arm64 has it.
 if(OTEL_PROFILING_CPP_TESTS AND OTEL_PROFILING_CPP_PRECOMPILE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   add_library(otelprof_test_header OBJECT ${PROJECT_SOURCE_DIR}/tests/support/test_header.cc)
   target_link_libraries(otelprof_test_header PRIVATE otelprof_flags otelprof_sanitize GTest::gtest Threads::Threads)
