@@ -325,7 +325,8 @@ void ThreadTimers::BeginScans() noexcept {
   const std::int64_t now = MonotonicNs();  // Start scans itself
   newest_pace_.Done(now);
   all_pace_.Done(now);
-  found_ns_.store(now - kFindsThreadsNs, std::memory_order_relaxed);
+  // A program that has just begun may be starting its threads.
+  found_ns_.store(now, std::memory_order_relaxed);
   unknown_ = 0;
 }
 

@@ -48,8 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   pprof::elf::Module module;
   module.path = module.open_path = "/proc/self/fd/" + std::to_string(fd);
   std::vector<std::uint64_t> pcs = {0, 0x1000, ~std::uint64_t{0}};
-  const auto file =
-      ElfFile::Open(ByteSource::FromBuffer(std::vector<std::uint8_t>(data, data + size)));
+  const auto file = ElfFile::Open(ByteSource::FromBuffer({data, data + size}));
   for (std::size_t i = 0; file != nullptr && i < file->sections().size() && pcs.size() < 64; ++i) {
     const auto& section = file->sections()[i];
     if (!file->IsCode(section.address)) continue;
