@@ -19,7 +19,10 @@ class ThreadRules {
   void Begin(const UnwindTable& table) noexcept {
     used_ = 0;
     if (generation_ == table.generation) return;
-    for (Line& line : lines_) line = {};
+    for (Line& line : lines_) {
+      line = {};
+      asm volatile("" ::: "memory");  // keeps the compiler from calling memset
+    }
     module = {};
     generation_ = table.generation;
   }
