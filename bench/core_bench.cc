@@ -172,8 +172,6 @@ void BenchBusyCore(const SampleCost& sample) {
   auto profile = pprof::StartCpuProfile(Discard);
   Work work;
   constexpr int kSeconds = 5;
-  std::this_thread::sleep_for(
-      std::chrono::seconds(11));  // until the collector ticks no oftener than it must
   const std::uint64_t before = pprof::ReadStats().library_cpu_ns;
   const std::int64_t end = test::ThreadCpuNs() + std::int64_t{kSeconds} * 1000000000;
   for (unsigned i = 0; test::ThreadCpuNs() < end; i += 7919) {

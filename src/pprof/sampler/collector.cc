@@ -20,9 +20,10 @@ namespace {
 using handler::g_shared;
 using handler::Ring;
 
-// A tick is as long as the rings allow. A thread without a label, that only a scan finds, waits for
-// it.
-constexpr std::int64_t kLongestTickNs = 400000000;
+// After so many drains that found nothing a tick is longer. A thread without a label, that only a
+// scan finds, waits for it.
+constexpr std::uint32_t kEmptyDrains = 10;
+constexpr std::int64_t kIdleTickNs = 400000000;
 // An empty ring stays with its thread for ten seconds, and the shorter the more rings are taken,
 // down to nothing.
 constexpr std::uint32_t kIdleRingMs = 10000;
@@ -117,17 +118,16 @@ void Sampler::Drain() noexcept {
     RetireIdleRing(ring);
   }
   rings_in_use_ = in_use;
-  sleep_ns_.store(NextSleep(now, elapsed, most_words), std::memory_order_relaxed);
+  sleep_ns_.store(NextSleep(now, most_words), std::memory_order_relaxed);
   DeliverLossesAndOwed();
 }
 
-// Until the fullest ring would be a quarter full again. If it fills faster, its handler wakes the
-// collector.
-std::int64_t Sampler::NextSleep(std::int64_t now_ns, std::int64_t elapsed_ns,
-                                std::uint32_t words) const noexcept {
-  const std::int64_t longest = timers_.FindsThreads(now_ns) ? tick_ns_ : kLongestTickNs;
-  if (words == 0) return longest;
-  return std::clamp(elapsed_ns / words * (Ring::kWords / 4), tick_ns_, longest);
+// Longer only while nothing is sampled and no new threads are expected: a ring that fills while the
+// processors are taken has no time to spare.
+std::int64_t Sampler::NextSleep(std::int64_t now_ns, std::uint32_t words) noexcept {
+  empty_drains_ = words == 0 ? empty_drains_ + 1 : 0;
+  const bool idle = empty_drains_ > kEmptyDrains && !timers_.FindsThreads(now_ns);
+  return idle ? kIdleTickNs : tick_ns_;
 }
 
 // Words taken out.

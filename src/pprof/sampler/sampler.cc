@@ -170,7 +170,7 @@ Status Sampler::Cut(Window* window, Window* next) noexcept {
 
 Status Sampler::StartSampling(int rate) noexcept {
   period_ns_ = 1000000000 / rate;
-  // About ten signals of a busy thread between two ticks, whatever the rate, or more if they fit.
+  // About ten signals of a busy thread between two ticks, whatever the rate.
   tick_ns_ = std::clamp<std::int64_t>(10 * period_ns_, 10000000, 100000000);
   sleep_ns_.store(tick_ns_, std::memory_order_relaxed);
   last_drain_ns_ = static_cast<std::uint64_t>(MonotonicNs());

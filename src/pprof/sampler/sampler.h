@@ -80,8 +80,7 @@ class Sampler {
   void Drain() noexcept;
   std::uint32_t DrainRing(handler::Ring& ring, std::uint64_t version) noexcept;
   void RetireIdleRing(handler::Ring& ring) noexcept;
-  std::int64_t NextSleep(std::int64_t now_ns, std::int64_t elapsed_ns,
-                         std::uint32_t words) const noexcept;
+  std::int64_t NextSleep(std::int64_t now_ns, std::uint32_t words) noexcept;
   void Deliver(const handler::SampleHeader& sample, std::uint64_t version) noexcept;
   void DeliverSpecial(Special special, std::uint64_t weight, std::uint64_t time_ns) noexcept;
   void DeliverLossesAndOwed() noexcept;
@@ -101,12 +100,13 @@ class Sampler {
   std::thread collector_;
   std::atomic<bool> stop_collector_{false};
   std::atomic<std::int32_t> collector_tid_{0};
-  std::int64_t tick_ns_ = 0;  // the shortest
+  std::int64_t tick_ns_ = 0;  // while something is sampled
   std::atomic<std::int64_t> sleep_ns_{0};
   std::int64_t last_scan_ns_ = 0;  // collector only
   std::int64_t period_ns_ = 0;
   std::uint32_t session_ = 0;
   std::uint32_t rings_in_use_ = 0;  // at the last drain
+  std::uint32_t empty_drains_ = 0;
   std::uint64_t reentrant_seen_ = 0;
   std::uint64_t last_drain_ns_ = 0;
   bool paused_ = false;    // for exec
