@@ -345,7 +345,11 @@ void ThreadTimers::Scan() noexcept {
   const std::int64_t rarity = known > threads ? kRarityWhenSomeEnded : kRarityOfAll;
   const bool all = all_pace_.Due(now, kScanNs, rarity, threads);
   const bool changed = threads - known != unknown_;
-  if (!all && !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest, threads)) return;
+  const bool cheap = threads <= kFewThreads;  // then new ones are not kept waiting
+  if (!all && !(changed && cheap) &&
+      !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest, threads)) {
+    return;
+  }
   const std::int64_t cpu_before = ThreadCpuNs(kCallingThread);
   ScanWork work = BeginScan();
   if (!(all ? ScanAll(tasks_, &work) : ScanNewest(threads, &work))) return;
