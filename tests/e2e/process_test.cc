@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -156,6 +157,60 @@ TEST(Threads, ThatEndAndBeginUnderSamplingLeaveNoTimerBehind) {
   EXPECT_LE(test::CountTimers(), 3);
   EXPECT_TRUE(profile->Stop().ok());
   EXPECT_LE(test::CountTimers(), 0);
+}
+
+// Threads that wait until this object goes.
+class WaitingThreads {
+ public:
+  WaitingThreads(int count, bool labelled) {
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, labelled] {
+        std::optional<LabelScope> scope;
+        if (labelled) scope.emplace(Labels({{"k", "v"}}));
+        while (!stop_) usleep(10000);
+      });
+    }
+  }
+  ~WaitingThreads() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+// Waits until scans have found so many threads; false: not within ten seconds.
+bool Finds(std::uint64_t threads) {
+  for (int i = 0; i < 1000 && ReadStats().threads_scanned < threads; ++i) usleep(10000);
+  return ReadStats().threads_scanned >= threads;
+}
+
+TEST(Threads, WithoutALabelAreFoundAmongHundredsThatHaveOne) {
+  auto profile = StartCpuProfile(Discard);
+  ASSERT_TRUE(profile.ok());
+  const WaitingThreads labelled(300, true);
+  usleep(500000);  // a scan may find some of them before they have their label
+  const std::uint64_t found = ReadStats().threads_scanned;
+  const WaitingThreads others(100, false);
+  EXPECT_TRUE(Finds(found + 100));
+  EXPECT_TRUE(profile->Stop().ok());
+}
+
+// Though there are as many as before.
+TEST(Threads, WithoutALabelAreFoundWhereAnotherEnded) {
+  auto profile = StartCpuProfile(Discard);
+  ASSERT_TRUE(profile.ok());
+  const std::uint64_t before = ReadStats().threads_scanned;
+  const WaitingThreads others(100, false);
+  ASSERT_TRUE(Finds(before + 100));
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t found = ReadStats().threads_scanned;
+    const WaitingThreads one(1, false);
+    EXPECT_TRUE(Finds(found + 1)) << i;
+  }
+  EXPECT_TRUE(profile->Stop().ok());
 }
 
 TEST(StartStop, ThousandTimesUnderLoad) {

@@ -122,7 +122,6 @@ Ring* FindRing(ThreadRecord& record, std::uint32_t index) {
     if (ring == nullptr) return nullptr;
     ring->owner.store(index + 1, std::memory_order_release);
     record.ring.store(ring, std::memory_order_seq_cst);
-    WakeCollector();  // it sleeps longer while no thread has a ring
   }
   return ring;
 }
@@ -164,7 +163,7 @@ void TakeSample(ThreadRecord& record, std::uint32_t index, std::uint32_t weight,
   header->reserved = 0;
   ring->Commit(header->words);
   if (now.trace != nullptr && now.trace->id != nullptr) now.trace->id->MarkSampled();
-  if (ring->HalfFull()) WakeCollector();
+  if (ring->HalfFull() || g_shared.idle.load(std::memory_order_relaxed)) WakeCollector();
 }
 
 void OnOwnSignal(ThreadRecord& record, std::uint32_t index, const siginfo_t& info,

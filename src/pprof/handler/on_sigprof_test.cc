@@ -37,6 +37,7 @@ class OnSigprofTest : public testing::Test {
     g_shared.magic = kMagic;
     g_shared.enabled = true;
     g_shared.pending_lost = 0;
+    g_shared.wake = 0;
     g_passed_on = 0;
     record().cookie = MakeCookie(kMagic, 1, kIndex);
     getcontext(&context_);
@@ -45,6 +46,7 @@ class OnSigprofTest : public testing::Test {
     g_previous = nullptr;
     g_shared.records = nullptr;
     g_shared.enabled = false;
+    g_shared.idle = false;
     g_shared.clock = nullptr;
     munmap(memory_, kRings * Ring::kBytes);
   }
@@ -198,6 +200,14 @@ TEST_F(OnSigprofTest, AFullRingLosesNewSamplesWithTheirWeightAndTheTimeOfTheFirs
   EXPECT_GT(since_ns, 0u);
   EXPECT_GT(Stored()->words, 0u);  // what was there stays
   EXPECT_EQ(g_shared.wake, 1u);    // the collector is called
+}
+
+TEST_F(OnSigprofTest, OneSampleCallsTheCollectorOnlyWhileItIsIdle) {
+  OwnSignal();
+  EXPECT_EQ(g_shared.wake, 0u);  // though it takes the thread's ring
+  g_shared.idle = true;
+  OwnSignal();
+  EXPECT_EQ(g_shared.wake, 1u);
 }
 
 TEST_F(OnSigprofTest, WithoutAFreeRingTheWeightIsKeptForTheCollector) {

@@ -87,6 +87,7 @@ struct alignas(64) Shared {
   std::atomic<ThreadRecord*> records;  // kMaxThreads of them; nullptr before the first registration
   std::atomic<std::uint32_t> magic;    // of our cookies; 0 before the first start
   std::atomic<bool> enabled;           // a profile is running
+  std::atomic<bool> idle;              // the collector sleeps long: the next sample wakes it
   std::atomic<VdsoClock*> clock;       // the kernel's clock_gettime; nullptr: by system call
 
   alignas(64) std::atomic<std::uint32_t> wake;  // futex: the collector sleeps on it

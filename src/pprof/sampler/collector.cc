@@ -65,8 +65,10 @@ void Sampler::CollectorMain() noexcept {
 void Sampler::SleepUntilTick() noexcept {
   const std::int64_t ns = sleep_ns_.load(std::memory_order_relaxed);
   const timespec timeout = {ns / 1000000000, ns % 1000000000};
-  // Woken early by a handler whose ring is half full or whose thread had none.
+  // Woken early by a handler whose ring is half full, or by the first sample after idle ticks.
+  g_shared.idle.store(ns > tick_ns_, std::memory_order_relaxed);
   syscall(SYS_futex, &g_shared.wake, FUTEX_WAIT_PRIVATE, 0, &timeout, nullptr, 0);
+  g_shared.idle.store(false, std::memory_order_relaxed);
   g_shared.wake.store(0, std::memory_order_release);
 }
 

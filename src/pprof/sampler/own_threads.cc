@@ -48,6 +48,12 @@ bool IsOwnThread(std::int32_t tid) noexcept {
                      [&](const auto& slot) { return slot.load(std::memory_order_acquire) == tid; });
 }
 
+std::uint64_t CountOwnThreads() noexcept {
+  return static_cast<std::uint64_t>(
+      std::count_if(std::begin(g_own.tids), std::end(g_own.tids),
+                    [](const auto& slot) { return slot.load(std::memory_order_relaxed) != 0; }));
+}
+
 std::int64_t OwnThreadsCpuNs() noexcept {
   const std::lock_guard<std::mutex> lock(g_own.mutex);
   std::int64_t sum = g_own.ended_ns;

@@ -14,6 +14,7 @@ bool AddOwnThread(std::int32_t tid) noexcept;
 // The thread ends soon or stops working for the library. REQUIRES: added.
 void RemoveOwnThread(std::int32_t tid) noexcept;
 bool IsOwnThread(std::int32_t tid) noexcept;
+std::uint64_t CountOwnThreads() noexcept;
 // CPU time of own threads since process start, of those that were removed as well.
 std::int64_t OwnThreadsCpuNs() noexcept;
 // In a fork child none of them lives.

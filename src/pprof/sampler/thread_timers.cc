@@ -334,32 +334,40 @@ bool ThreadTimers::FindsThreads(std::int64_t now_ns) const noexcept {
   return now_ns - found_ns_.load(std::memory_order_relaxed) < kFindsThreadsNs;
 }
 
+// The known are counted first: one that registers meanwhile is then one too many, and no reason to
+// look for it.
+ThreadTimers::ThreadCount ThreadTimers::CountThreads() noexcept {
+  const std::uint64_t known = KnownThreads() + CountOwnThreads();
+  const std::uint64_t links = tasks_.Links();
+  if (links < TaskDirectory::kOwnLinks) return {};
+  const std::uint64_t threads = links - TaskDirectory::kOwnLinks;
+  return {threads, static_cast<std::int64_t>(threads - known)};
+}
+
 // How many threads there are costs one system call; which, time for each of them. Threads that
 // register and end by their hooks leave the number of the unknown as it is.
 void ThreadTimers::Scan() noexcept {
-  const std::uint64_t links = tasks_.Links();
-  if (links < TaskDirectory::kOwnLinks) return ScanFailed(errno);
-  const std::uint64_t threads = links - TaskDirectory::kOwnLinks;
-  const std::uint64_t known = KnownThreads();
+  const auto [threads, unknown] = CountThreads();
+  if (threads == 0) return ScanFailed(errno);
+  const std::int64_t more = unknown - unknown_;
   const std::int64_t now = MonotonicNs();
-  const std::int64_t rarity = known > threads ? kRarityWhenSomeEnded : kRarityOfAll;
+  const std::int64_t rarity = unknown < 0 ? kRarityWhenSomeEnded : kRarityOfAll;
   const bool all = all_pace_.Due(now, kScanNs, rarity, threads);
-  const bool changed = threads - known != unknown_;
   const bool cheap = threads <= kFewThreads;  // then new ones are not kept waiting
-  if (!all && !(changed && cheap) &&
-      !newest_pace_.Due(now, changed ? 0 : kScanNs, kRarityOfNewest, threads)) {
+  if (!all && !(more != 0 && cheap) &&
+      !newest_pace_.Due(now, more != 0 ? 0 : kScanNs, kRarityOfNewest, threads)) {
     return;
   }
   const std::int64_t cpu_before = ThreadCpuNs(kCallingThread);
   ScanWork work = BeginScan();
-  if (!(all ? ScanAll(tasks_, &work) : ScanNewest(threads, &work))) return;
+  if (!(all ? ScanAll(tasks_, &work) : ScanNewest(threads, more, &work))) return;
   if (all) Settle();
   const std::int64_t cost = ThreadCpuNs(kCallingThread) - cpu_before - work.arming_ns;
   (all ? all_pace_ : newest_pace_).Measured(cost, threads);
   if (all) all_pace_.Done(now);
   newest_pace_.Done(now);
   if (work.found > 0) found_ns_.store(now, std::memory_order_relaxed);
-  unknown_ = threads - KnownThreads();
+  unknown_ = all ? CountThreads().unknown : unknown - work.found;
 }
 
 void ThreadTimers::ScanFailed(int error) noexcept {
@@ -384,15 +392,16 @@ bool ThreadTimers::ScanAll(TaskDirectory& tasks, ScanWork* work) noexcept {
 }
 
 // The kernel lists threads in the order of their creation: behind a thread that an earlier scan
-// found stand the new ones, and before it none.
-bool ThreadTimers::ScanNewest(std::uint64_t threads, ScanWork* work) noexcept {
+// found stand the new ones, and before it none. `more`: how many more are unknown than after the
+// last scan. When so many are found, what else is new has registered, and it may be thousands.
+bool ThreadTimers::ScanNewest(std::uint64_t threads, std::int64_t more, ScanWork* work) noexcept {
   for (std::uint64_t count = kFewThreads; !work->meets_earlier; count *= 8) {
     const std::uint64_t skip = threads > count ? threads - count : 0;
     if (!tasks_.List(skip, [&](std::int32_t tid) { VisitThread(tid, work); })) {
       ScanFailed(errno);
       return false;
     }
-    if (skip == 0) break;
+    if (skip == 0 || work->found >= more) break;
   }
   return true;
 }

@@ -84,12 +84,17 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::int64_t NotOfKnownThreads() noexcept;
   struct ScanWork {
     std::uint32_t number = 0;    // of this scan
-    std::uint32_t found = 0;     // threads that had not registered
+    std::int64_t found = 0;      // threads that had not registered
     std::int64_t arming_ns = 0;  // CPU time for threads that had no timer yet
     bool meets_earlier = false;  // a thread that an earlier scan had found
   };
+  struct ThreadCount {
+    std::uint64_t threads = 0;  // 0: it cannot be known (errno)
+    std::int64_t unknown = 0;   // less our own and the registry's, of which some may have ended
+  };
+  ThreadCount CountThreads() noexcept;
   bool ScanAll(TaskDirectory& tasks, ScanWork* work) noexcept;
-  bool ScanNewest(std::uint64_t threads, ScanWork* work) noexcept;
+  bool ScanNewest(std::uint64_t threads, std::int64_t more, ScanWork* work) noexcept;
   ScanWork BeginScan() noexcept;
   void ScanFailed(int error) noexcept;
   void VisitThread(std::int32_t tid, ScanWork* work) noexcept;
@@ -114,7 +119,7 @@ class ThreadTimers final : public labels::ThreadObserver {
   std::uint32_t scans_ = 0;
   // Used by the collector alone.
   TaskDirectory tasks_;
-  std::uint64_t unknown_ = 0;  // entries of tasks_ beyond the known threads, after the last scan
+  std::int64_t unknown_ = 0;  // ThreadCount::unknown after the last scan
   // Measured with 10,000 threads.
   ScanPace newest_pace_{200};
   ScanPace all_pace_{2000};

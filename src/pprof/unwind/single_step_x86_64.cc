@@ -132,11 +132,12 @@ void Compare(Stepper& stepper, const ucontext_t& context) {
   }
 }
 
-// A breakpoint instruction begins and ends the stepping; between them every instruction traps.
+// A breakpoint instruction begins and ends the stepping (the kernel gives that one SI_KERNEL);
+// between them every instruction traps.
 void OnTrap(int, siginfo_t* info, void* argument) {
   auto& context = *static_cast<ucontext_t*>(argument);
   Stepper& stepper = g_stepper;
-  if (info->si_code == TRAP_TRACE) return Compare(stepper, context);
+  if (info->si_code != SI_KERNEL) return Compare(stepper, context);
   stepper.running = !stepper.running;
   greg_t& flags = context.uc_mcontext.gregs[REG_EFL];
   if (!stepper.running) {
