@@ -108,43 +108,43 @@ void Sampler::Drain() noexcept {
   const std::int64_t now = MonotonicNs();
   const std::int64_t elapsed = now - static_cast<std::int64_t>(last_drain_ns_);
   const auto elapsed_ms = static_cast<std::uint32_t>(elapsed / 1000000);
-  std::uint32_t most_words = 0;
+  bool empty = true;
   std::uint32_t in_use = 0;
   for (std::uint32_t i = 0; i < used; ++i) {
     Ring& ring = *g_shared.rings.at(i);
     if (ring.owner.load(std::memory_order_acquire) == 0) continue;
     ++in_use;
-    const std::uint32_t words = DrainRing(ring, version);
-    most_words = std::max(most_words, words);
-    ring.idle_ms = words == 0 ? ring.idle_ms + elapsed_ms : 0;
+    const bool drained = DrainRing(ring, version);
+    empty = empty && !drained;
+    ring.idle_ms = drained ? 0 : ring.idle_ms + elapsed_ms;
     RetireIdleRing(ring);
   }
   rings_in_use_ = in_use;
-  sleep_ns_.store(NextSleep(now, most_words), std::memory_order_relaxed);
+  sleep_ns_.store(NextSleep(now, empty), std::memory_order_relaxed);
   DeliverLossesAndOwed();
 }
 
 // Longer only while nothing is sampled and no new threads are expected: a ring that fills while the
 // processors are taken has no time to spare.
-std::int64_t Sampler::NextSleep(std::int64_t now_ns, std::uint32_t words) noexcept {
-  empty_drains_ = words == 0 ? empty_drains_ + 1 : 0;
+std::int64_t Sampler::NextSleep(std::int64_t now_ns, bool empty) noexcept {
+  empty_drains_ = empty ? empty_drains_ + 1 : 0;
   const bool idle = empty_drains_ > kEmptyDrains && !timers_.FindsThreads(now_ns);
   return idle ? kIdleTickNs : tick_ns_;
 }
 
-// Words taken out.
-std::uint32_t Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
-  std::uint32_t words = 0;
+// Whether there was a sample.
+bool Sampler::DrainRing(Ring& ring, std::uint64_t version) noexcept {
+  bool drained = false;
   while (const handler::SampleHeader* sample = ring.Front()) {
     Count(*sample);
     Deliver(*sample, version);
-    words += sample->words;
+    drained = true;
     ring.Pop();
   }
   std::uint64_t since_ns = 0;
   const std::uint64_t lost = ring.TakeLoss(&since_ns);
   if (lost > 0) DeliverSpecial(Special::kLostRingFull, lost, since_ns);
-  return words;
+  return drained;
 }
 
 void Sampler::RetireIdleRing(Ring& ring) noexcept {

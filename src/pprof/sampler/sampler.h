@@ -78,9 +78,9 @@ class Sampler {
 
   // mutex_ held.
   void Drain() noexcept;
-  std::uint32_t DrainRing(handler::Ring& ring, std::uint64_t version) noexcept;
+  bool DrainRing(handler::Ring& ring, std::uint64_t version) noexcept;
   void RetireIdleRing(handler::Ring& ring) noexcept;
-  std::int64_t NextSleep(std::int64_t now_ns, std::uint32_t words) noexcept;
+  std::int64_t NextSleep(std::int64_t now_ns, bool empty) noexcept;
   void Deliver(const handler::SampleHeader& sample, std::uint64_t version) noexcept;
   void DeliverSpecial(Special special, std::uint64_t weight, std::uint64_t time_ns) noexcept;
   void DeliverLossesAndOwed() noexcept;

@@ -1,5 +1,6 @@
-// A user's program that links the profiler alone: profiles half a second of labelled work into the
-// file named on the command line. Also compiled without exceptions and RTTI.
+// A user's program that links the profiler alone: profiles labelled work into the file named on the
+// command line, half a second or, on a busy machine, as long as it takes to have ten samples. Also
+// compiled without exceptions and RTTI.
 #include <cstdio>
 #include <ctime>
 
@@ -28,7 +29,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "start: %s\n", profile.status().message.c_str());
     return 1;
   }
-  const double sum = pprof::Do(pprof::Labels({{"vehicle", "bike"}}), [] { return Work(0.5); });
+  double sum = 0;
+  for (int i = 0; i < 20 && pprof::ReadStats().samples_labelled < 10; ++i) {
+    sum += pprof::Do(pprof::Labels({{"vehicle", "bike"}}), [] { return Work(0.5); });
+  }
   const pprof::Status stopped = profile->Stop();
   if (!stopped.ok()) {
     std::fprintf(stderr, "stop: %s\n", stopped.message.c_str());

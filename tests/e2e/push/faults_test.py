@@ -8,6 +8,7 @@ import base64
 import os
 import re
 import sys
+import time
 import unittest
 
 import harness
@@ -175,16 +176,17 @@ class Faults(unittest.TestCase):
             self.assertLess(len(at), 13, at)
             self.assertGreater(len(at), 1)
 
-    @unittest.skipUnless(os.environ.get("OTELPROF_LONG"), "takes the retries of a profile, up to two minutes")
+    @unittest.skipUnless(os.environ.get("OTELPROF_LONG"), "takes the retries of a profile, ten minutes")
     def test_a_500_for_the_same_bytes_has_an_end(self):
         with Scenario() as scenario:
             scenario.receiver.faults(status(500, "gzip reset"))
-            scenario.start()
+            scenario.start(upload_interval_ms=3000)
             scenario.driver.work()
+            time.sleep(0.5)
+            scenario.driver.do("idle")  # all in one window: each would have tries of its own
             wait_for("one window", lambda: scenario.driver.report()["client"]["taken"] >= 1)
-            scenario.driver.do("idle")
             given_up = lambda: scenario.driver.report()["client"]["queued"] == 0
-            wait_for("the end of all tries", given_up, 300)
+            wait_for("the end of all tries", given_up, 720)
             requests = len(scenario.receiver.state()["requests"])
             scenario.receiver.faults()
             scenario.driver.work()
