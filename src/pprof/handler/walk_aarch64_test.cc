@@ -6,18 +6,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <vector>
 
 #include "src/pprof/handler/rule_cache.h"
 #include "src/pprof/handler/unwind_table.h"
 #include "src/pprof/handler/walk.h"
 #include "src/pprof/handler/walk_aarch64.h"
+#include "src/pprof/handler/walk_fixture.h"
 
 namespace pprof::handler {
 namespace {
 
-constexpr std::uintptr_t kCode = 0x10000;  // never executed, never read
 constexpr std::uintptr_t kEntryPc = kCode + 0x100;
 constexpr std::uintptr_t kLeafPc = kCode + 0x200;
 constexpr std::uintptr_t kSmallPc = kCode + 0x300;
@@ -29,7 +28,6 @@ constexpr std::uintptr_t kBadPc = kCode + 0x800;
 constexpr std::uintptr_t kNoRowPc = kCode + 0x900;
 constexpr std::uintptr_t kNoFpPc = kCode + 0xa00;
 constexpr std::uintptr_t kEmptyPc = kCode + 0xb00;
-constexpr std::uintptr_t kCodeEnd = kCode + 0x10000;
 
 // Each rule holds for 0x100 bytes.
 constexpr UnwindRow kRows[] = {
@@ -47,29 +45,10 @@ constexpr UnwindRow kRows[] = {
     {0xc00, PackSpecial(kEnd)},
 };
 
-using Pcs = std::vector<std::uint64_t>;
-
-class WalkTest : public testing::Test {
+class WalkTest : public WalkFixture {
  protected:
-  static constexpr std::size_t kWords = 512;
+  WalkTest() : WalkFixture(kRows) {}
 
-  WalkTest() {
-    for (std::uint32_t page = 0; page <= kPages; ++page) {
-      while (pages_[page] < std::size(kRows) && kRows[pages_[page]].pc >> kUnwindPageShift < page) {
-        ++pages_[page];
-      }
-    }
-    module_ = {kCode, kCodeEnd, kCode, kRows, pages_, std::size(kRows), kPages};
-    table_ = {&module_, 1, &cache_, 2};
-    plain_table_ = {&module_, 1, nullptr, 1};
-    previous_ = g_unwind_table.exchange(&table_);
-    bounds_ = {Address(0), Address(kWords)};
-  }
-  ~WalkTest() override { g_unwind_table.store(previous_); }
-
-  std::uintptr_t Address(std::size_t word) const {
-    return reinterpret_cast<std::uintptr_t>(stack_ + word);
-  }
   void Start(std::uintptr_t pc, std::uintptr_t sp, std::uintptr_t fp = 0, std::uintptr_t lr = 0) {
     context_.uc_mcontext.pc = pc;
     context_.uc_mcontext.sp = sp;
@@ -81,47 +60,6 @@ class WalkTest : public testing::Test {
     stack_[word] = fp;
     stack_[word + 1] = return_address;
   }
-  // The walk must be the same whatever is remembered: nothing, by the table's cache, by the thread.
-  WalkEnd Run(std::uint32_t max = 64) {
-    g_unwind_table.store(&plain_table_);
-    const WalkEnd end = RunOnce(max);
-    const std::vector<std::uint64_t> frames = frames_;
-    for (const UnwindTable* const table : {&plain_table_, &table_}) {
-      g_unwind_table.store(table);
-      for (ThreadRules* const rules : {static_cast<ThreadRules*>(nullptr), &rules_}) {
-        for (const char* state : {"empty", "filled"}) {
-          EXPECT_EQ(RunOnce(max, rules), end) << state << (rules == nullptr);
-          EXPECT_EQ(frames_, frames) << state << (rules == nullptr);
-          PrefetchWalk(context_, rules_);
-        }
-      }
-    }
-    return end;
-  }
-  WalkEnd RunOnce(std::uint32_t max, ThreadRules* rules = nullptr) {
-    std::vector<std::uint64_t> out(max + 1, 0x5a5a);
-    const WalkResult result = Walk(context_, bounds_, out.data(), max, rules);
-    EXPECT_LE(result.frames, max);
-    EXPECT_EQ(out[max], 0x5a5au) << "wrote behind its room";
-    out.resize(result.frames);
-    frames_.assign(out.begin(), out.end());
-    return result.end;
-  }
-
-  alignas(16) std::uintptr_t stack_[kWords] = {};
-  StackBounds bounds_;
-  ucontext_t context_ = {};
-  std::vector<std::uint64_t> frames_;
-  RuleCache cache_{};
-  ThreadRules rules_;
-
- private:
-  static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;
-  std::uint32_t pages_[kPages + 1] = {};
-  UnwindModule module_;
-  UnwindTable table_;
-  UnwindTable plain_table_;
-  const UnwindTable* previous_;
 };
 
 TEST_F(WalkTest, EndsCompleteAtTheEntry) {

@@ -1,21 +1,17 @@
-// Hand-made unwind tables and a stack for tests of the walk.
+// Hand-made unwind tables of x86-64.
 #pragma once
 
-#include <gtest/gtest.h>
+#include <ucontext.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <vector>
 
-#include "src/pprof/handler/rule_cache.h"
 #include "src/pprof/handler/unwind_table.h"
-#include "src/pprof/handler/walk.h"
+#include "src/pprof/handler/walk_fixture.h"
 #include "src/pprof/handler/walk_x86_64.h"
 
 namespace pprof::handler {
 
-inline constexpr std::uintptr_t kCode = 0x10000;  // never executed, never read
 inline constexpr std::uintptr_t kStartPc = kCode + 0x100;
 inline constexpr std::uintptr_t kSpPc = kCode + 0x200;
 inline constexpr std::uintptr_t kFpPc = kCode + 0x300;
@@ -33,7 +29,6 @@ inline constexpr std::uintptr_t kBasePc = kCode + 0xe00;
 inline constexpr std::uintptr_t kSavesBasePc = kCode + 0xf00;
 inline constexpr std::uintptr_t kFpDeref8Pc = kCode + 0x1100;
 inline constexpr std::uintptr_t kIndexPc = kCode + 0x1200;
-inline constexpr std::uintptr_t kCodeEnd = kCode + 0x10000;
 inline constexpr std::uint32_t kR10 = 10;
 
 // Each rule holds for 0x100 bytes.
@@ -67,29 +62,10 @@ inline constexpr UnwindRow kBaseRows[] = {
     {0x1000, PackSpecial(kEnd)},
 };
 
-class WalkTest : public testing::Test {
+class WalkTest : public WalkFixture {
  protected:
-  static constexpr std::size_t kWords = 512;
+  WalkTest() : WalkFixture(kRows, kBaseRows, std::size(kBaseRows)) {}
 
-  WalkTest() {
-    for (std::uint32_t page = 0; page <= kPages; ++page) {
-      while (pages_[page] < std::size(kRows) && kRows[pages_[page]].pc >> kUnwindPageShift < page) {
-        ++pages_[page];
-      }
-    }
-    module_ = {kCode,  kCodeEnd,  kCode,
-               kRows,  pages_,    std::size(kRows),
-               kPages, kBaseRows, std::size(kBaseRows)};
-    table_ = {&module_, 1, &cache_, 2};
-    plain_table_ = {&module_, 1, nullptr, 1};
-    previous_ = g_unwind_table.exchange(&table_);
-    bounds_ = {Address(0), Address(kWords)};
-  }
-  ~WalkTest() override { g_unwind_table.store(previous_); }
-
-  std::uintptr_t Address(std::size_t word) const {
-    return reinterpret_cast<std::uintptr_t>(stack_ + word);
-  }
   void Start(std::uintptr_t pc, std::uintptr_t sp, std::uintptr_t fp = 0) {
     Register(REG_RIP, pc);
     Register(REG_RSP, sp);
@@ -98,49 +74,6 @@ class WalkTest : public testing::Test {
   void Register(int index, std::uintptr_t value) {
     context_.uc_mcontext.gregs[index] = static_cast<greg_t>(value);
   }
-  // The walk must be the same whatever is remembered: nothing, by the table's cache, by the thread.
-  WalkEnd Run(std::uint32_t max = 64) {
-    g_unwind_table.store(&plain_table_);
-    const WalkEnd end = RunOnce(max);
-    const std::vector<std::uint64_t> frames = frames_;
-    for (const UnwindTable* const table : {&plain_table_, &table_}) {
-      g_unwind_table.store(table);
-      for (ThreadRules* const rules : {static_cast<ThreadRules*>(nullptr), &rules_}) {
-        for (const char* state : {"empty", "filled"}) {
-          EXPECT_EQ(RunOnce(max, rules), end) << state << (rules == nullptr);
-          EXPECT_EQ(frames_, frames) << state << (rules == nullptr);
-          PrefetchWalk(context_, rules_);
-        }
-      }
-    }
-    return end;
-  }
-  WalkEnd RunOnce(std::uint32_t max, ThreadRules* rules = nullptr) {
-    std::vector<std::uint64_t> out(max + 1, 0x5a5a);
-    const WalkResult result = Walk(context_, bounds_, out.data(), max, rules);
-    EXPECT_LE(result.frames, max);
-    EXPECT_EQ(out[max], 0x5a5au) << "wrote behind its room";
-    out.resize(result.frames);
-    frames_.assign(out.begin(), out.end());
-    return result.end;
-  }
-
-  alignas(16) std::uintptr_t stack_[kWords] = {};
-  StackBounds bounds_;
-  ucontext_t context_ = {};
-  std::vector<std::uint64_t> frames_;
-  RuleCache cache_{};
-  ThreadRules rules_;
-
- private:
-  static constexpr std::uint32_t kPages = (kCodeEnd - kCode) >> kUnwindPageShift;
-  std::uint32_t pages_[kPages + 1] = {};
-  UnwindModule module_;
-  UnwindTable table_;
-  UnwindTable plain_table_;
-  const UnwindTable* previous_;
 };
-
-using Pcs = std::vector<std::uint64_t>;
 
 }  // namespace pprof::handler
