@@ -224,7 +224,8 @@ TEST(Eintr, OnlyTheCallsThatAreDocumentedSeeIt) {
       const Poker poker;
       for (int i = 0; i < kTimes; ++i) interrupted += call.once() ? 1 : 0;
     }
-    EXPECT_GE(ReadStats().deliveries - before, 10u) << call.name << ": samples are missing";
+    // One that comes while another is pending merges with it.
+    EXPECT_GE(ReadStats().deliveries - before, kTimes / 2u) << call.name << ": samples are missing";
     std::printf("  %-22s %2d of %d interrupted\n", call.name, interrupted, kTimes);
     EXPECT_EQ(interrupted > 0, call.sees_eintr) << call.name;
   }

@@ -134,8 +134,9 @@ TEST(Aggregate, CombinationsCountTowardsTheCap) {
   EXPECT_EQ(aggregate.special(Special::kStorageFull), refused);
 }
 
-// Sanitizers keep what was freed, and memory of their own about all that was mapped.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Sanitizers keep what was freed, and memory of their own about all that was mapped; an emulator's
+// memory is not the program's.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(OTELPROF_EMULATED)
 
 // Threads that all live, so that malloc gives each an arena of its own, and work one after another.
 template <class F>
