@@ -8,6 +8,7 @@
 #include <chrono>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "src/pyroscope/push_test_fakes.h"
 #include "src/pyroscope/push_test_server.h"

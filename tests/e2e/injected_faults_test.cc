@@ -277,6 +277,29 @@ void ThreadsCannotBeListed() {
   EXPECT_GT(ReadStats().samples, 100u);  // the labelled thread's
 }
 
+// As daemons do that close all descriptors.
+void CloseTaskDirectory() {
+  for (int fd = 3; fd < 1000; ++fd) {
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    char path[64] = {};
+    if (readlink(link.c_str(), path, sizeof path - 1) < 0) continue;
+    if (std::string_view(path) == "/proc/" + std::to_string(getpid()) + "/task") close(fd);
+  }
+}
+
+void ThreadsCannotBeListedAnyMore() {
+  Taken taken;
+  test::BurnMs(500);  // the collector has the directory open
+  ASSERT_EQ(ReadStats().scans_failed, 0u);
+  g_faults.opendir = true;
+  CloseTaskDirectory();
+  test::BurnMs(500);
+  taken.Stop();
+  g_faults.opendir = false;
+  EXPECT_GE(ReadStats().scans_failed, 1u);
+  EXPECT_EQ(Said("threads cannot be listed: /proc/self/task: Too many open files"), 1);
+}
+
 void HandlerCannotBeInstalled() {
   g_faults.sigaction = true;
   const Taken none;
@@ -404,6 +427,7 @@ TEST(InjectedFaults, TimerOfALaterThreadRefused) { IN_CHILD(TimerOfALaterThreadR
 TEST(InjectedFaults, EveryMmapRefusedOnce) { IN_CHILD(EveryMmapRefusedOnce); }
 TEST(InjectedFaults, RecordsOfThreadsRefused) { IN_CHILD(RecordsOfThreadsRefused); }
 TEST(InjectedFaults, ThreadsCannotBeListed) { IN_CHILD(ThreadsCannotBeListed); }
+TEST(InjectedFaults, ThreadsCannotBeListedAnyMore) { IN_CHILD(ThreadsCannotBeListedAnyMore); }
 TEST(InjectedFaults, HandlerCannotBeInstalled) { IN_CHILD(HandlerCannotBeInstalled); }
 TEST(InjectedFaults, NoRandomNumbers) { IN_CHILD(NoRandomNumbers); }
 TEST(InjectedFaults, WallClockJumps) { IN_CHILD(WallClockJumps); }
