@@ -185,7 +185,11 @@ class Faults(unittest.TestCase):
             time.sleep(0.5)
             scenario.driver.do("idle")  # all in one window: each would have tries of its own
             wait_for("one window", lambda: scenario.driver.report()["client"]["taken"] >= 1)
-            given_up = lambda: scenario.driver.report()["client"]["queued"] == 0
+
+            def given_up():
+                client = scenario.driver.report()["client"]
+                return client["lost_given_up"] + client["unknown"] > 0
+
             wait_for("the end of all tries", given_up, 720)
             requests = len(scenario.receiver.state()["requests"])
             scenario.receiver.faults()
