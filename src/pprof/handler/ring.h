@@ -51,7 +51,7 @@ static_assert(sizeof(SampleHeader) == 56, "whole words");
 // only grow.
 class Ring {
  public:
-  static constexpr std::uint32_t kBytes = 16 * 1024 + sizeof(ThreadRules);
+  static constexpr std::uint32_t kBytes = 16384 + sizeof(ThreadRules);
 
   // Room for one record of at most `words` contiguous words, or nullptr. Async-signal-safe.
   std::uint64_t* Reserve(std::uint32_t words) noexcept;
