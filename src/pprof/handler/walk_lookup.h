@@ -12,6 +12,8 @@
 #include "src/pprof/handler/syscall.h"
 #include "src/pprof/handler/unwind_table.h"
 
+// NOLINTBEGIN(misc-definitions-in-headers): see above
+
 namespace pprof::handler {
 namespace {
 
@@ -146,3 +148,5 @@ class RuleSearch {
 
 }  // namespace
 }  // namespace pprof::handler
+
+// NOLINTEND(misc-definitions-in-headers)
