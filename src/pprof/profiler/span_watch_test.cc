@@ -72,20 +72,24 @@ class LabelledSpan {
   TraceToken token_ = 0;
 };
 
-TEST(SpanWatch, GivesASpanWithTheSamplesThatItRan) {
+// Watches a span of so much CPU time; returns how many samples it has.
+std::int64_t SamplesOfASpan(std::int64_t ms) {
   auto watch = WatchSpans();
-  ASSERT_TRUE(watch.ok()) << watch.status().message;
+  EXPECT_TRUE(watch.ok()) << watch.status().message;
+  if (!watch.ok()) return 0;
   {
     const LabelledSpan span(0x2a, "busy span");
-    BurnCpuForSpan(300'000'000);
+    BurnCpuForSpan(ms * 1'000'000);
   }
   const auto text = watch->Document();
-  ASSERT_TRUE(text.ok());
+  EXPECT_TRUE(text.ok());
+  if (!text.ok()) return 0;
   const json document = json::parse(*text);
-  ASSERT_EQ(document["spans"].size(), 1u);
+  EXPECT_EQ(document["spans"].size(), 1u);
+  if (document["spans"].size() != 1) return 0;
   const json& span = document["spans"][0];
   EXPECT_EQ(document["ids"][span[0].get<std::size_t>()], "000000000000002a");
-  EXPECT_GE(span[5].get<std::int64_t>(), 300'000'000);
+  EXPECT_GE(span[5].get<std::int64_t>(), ms * 1'000'000);
   const std::int64_t now = static_cast<std::int64_t>(time(nullptr)) * 1'000'000'000;
   const std::int64_t started =
       std::stoll(document["origin_ns"].get<std::string>()) + span[4].get<std::int64_t>();
@@ -94,14 +98,26 @@ TEST(SpanWatch, GivesASpanWithTheSamplesThatItRan) {
   for (const json& sample : document["samples"]) {
     if (sample[1] == span[0]) samples += sample[4].get<std::int64_t>();
   }
-  EXPECT_GE(samples, 25);
   const auto folded = watch->SpanProfile("000000000000002a", SpanProfileFormat::kFolded);
-  ASSERT_TRUE(folded.ok());
+  EXPECT_TRUE(folded.ok());
+  if (!folded.ok()) return 0;
   EXPECT_NE(folded->find("BurnCpuForSpan"), std::string::npos) << *folded;
   const auto none = watch->SpanProfile("000000000000002b", SpanProfileFormat::kFolded);
   EXPECT_EQ(*none, "");
   EXPECT_EQ(watch->SpanProfile("2b", SpanProfileFormat::kText).status().code,
             Status::Code::kInvalidArgument);
+  return samples;
+}
+
+// A busy machine's timers may be late by more than a tenth of a short time.
+TEST(SpanWatch, GivesASpanWithTheSamplesThatItRan) {
+  std::int64_t samples = 0;
+  std::int64_t ms = 300;
+  for (; ms <= 2700; ms *= 3) {
+    samples = SamplesOfASpan(ms);
+    if (samples >= ms / 12 || HasFailure()) break;
+  }
+  EXPECT_LE(ms, 2700) << samples << " samples";
 }
 
 TEST(SpanWatch, WatchesShareOneRecorderAndTheLastOneEndsIt) {
