@@ -218,15 +218,18 @@ TEST(Eintr, OnlyTheCallsThatAreDocumentedSeeIt) {
   ASSERT_TRUE(profile.ok());
   for (const Call& call : kCalls) {
     constexpr int kTimes = 10;
+    int calls = 0;
     int interrupted = 0;
     const std::uint64_t before = ReadStats().deliveries;
     {
       const Poker poker;
-      for (int i = 0; i < kTimes; ++i) interrupted += call.once() ? 1 : 0;
+      // On a busy machine a signal may merge with one that is pending: then some calls more.
+      for (; calls < kTimes || (ReadStats().deliveries - before < 10 && calls < 3 * kTimes);
+           ++calls)
+        interrupted += call.once() ? 1 : 0;
     }
-    // One that comes while another is pending merges with it.
-    EXPECT_GE(ReadStats().deliveries - before, kTimes / 2u) << call.name << ": samples are missing";
-    std::printf("  %-22s %2d of %d interrupted\n", call.name, interrupted, kTimes);
+    EXPECT_GE(ReadStats().deliveries - before, 10u) << call.name << ": samples are missing";
+    std::printf("  %-22s %2d of %d interrupted\n", call.name, interrupted, calls);
     EXPECT_EQ(interrupted > 0, call.sees_eintr) << call.name;
   }
   EXPECT_TRUE(profile->Stop().ok());

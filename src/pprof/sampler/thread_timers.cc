@@ -334,8 +334,8 @@ bool ThreadTimers::FindsThreads(std::int64_t now_ns) const noexcept {
   return now_ns - found_ns_.load(std::memory_order_relaxed) < kFindsThreadsNs;
 }
 
-// The known are counted first: one that registers meanwhile is then one too many, and no reason to
-// look for it.
+// Two readings, not one: while threads register in masses the unknown may be off by a few, and a
+// scan then looks at more threads than it must.
 ThreadTimers::ThreadCount ThreadTimers::CountThreads() noexcept {
   const std::uint64_t known = KnownThreads() + CountOwnThreads();
   const std::uint64_t links = tasks_.Links();
