@@ -18,6 +18,7 @@
 #include <opentelemetry/trace/span.h>
 #include <opentelemetry/trace/span_metadata.h>
 
+#include <otelpyroscope/make_shared.h>
 #include <otelpyroscope/namespace.h>
 #include <otelpyroscope/span.h>
 #include <pprof/trace_context.h>
@@ -158,12 +159,14 @@ inline void EndThread(void*) noexcept {
   ThreadContexts& thread = ThisThread();
   thread.will_end = false;
   thread.stack.Clear();
+  StopKeeping<kRoomFor<ProfiledSpan>>();
 }
 
 // Where this fails, without memory, the thread's contexts are never released.
 [[gnu::cold, gnu::noinline]] inline void RegisterEnd(ThreadContexts& thread) noexcept {
   thread.will_end =
       __cxa_thread_atexit(&EndThread, nullptr, reinterpret_cast<void*>(&EndThread)) == 0;
+  if (thread.will_end) KeepOne<kRoomFor<ProfiledSpan>>();
 }
 
 // Attaches on top and publishes. Without memory the context is not current, which is counted.

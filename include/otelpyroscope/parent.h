@@ -46,7 +46,7 @@ inline const pprof::TraceContext* FindByIds(const trace::SpanContext& ids) noexc
   return nullptr;
 }
 
-// A context that names a parent, or says that there shall be none.
+// A parent that is named, or nullptr where it is known that there shall be none.
 struct Lookup {
   bool decided = false;
   const pprof::TraceContext* labels = nullptr;
@@ -64,14 +64,27 @@ inline Lookup ParentIn(const context::Context& context, context::ContextValue* h
   return {trace::IsRootSpan(context), nullptr};
 }
 
+// What is current, where that is known without a copy of its context. `asked_us`: see FindParent.
+inline Lookup OnTop(bool asked_us) noexcept {
+  if (!asked_us || TheInstallation().decorating.load(std::memory_order_relaxed) != nullptr) {
+    return {};
+  }
+  const ContextStack& stack = ThisThread().stack;
+  if (stack.empty()) return {true, nullptr};
+  const ProfiledSpan* ours = stack.top().span;
+  return ours != nullptr ? Lookup{true, &ours->labels()} : Lookup();
+}
+
+// What FindParent finds, for less, where nothing has to be kept alive for it: for most spans.
+inline Lookup FindParentOnTop(const trace::StartSpanOptions& options, bool asked_us) noexcept {
+  const auto* ids = nostd::get_if<trace::SpanContext>(&options.parent);
+  return ids != nullptr && !ids->IsValid() ? OnTop(asked_us) : Lookup();
+}
+
 inline const pprof::TraceContext* CurrentParent(bool asked_us,
                                                 context::ContextValue* holder) noexcept {
-  if (asked_us && TheInstallation().decorating.load(std::memory_order_relaxed) == nullptr) {
-    const ContextStack& stack = ThisThread().stack;
-    if (stack.empty()) return nullptr;
-    const ProfiledSpan* ours = stack.top().span;
-    return ours != nullptr ? &ours->labels() : ParentIn(stack.top().context, holder).labels;
-  }
+  const Lookup top = OnTop(asked_us);
+  if (top.decided) return top.labels;
   return ParentIn(context::RuntimeContext::GetCurrent(), holder).labels;
 }
 

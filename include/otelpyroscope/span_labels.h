@@ -69,9 +69,9 @@ inline std::uint8_t AllowedLabels(const Options& options) noexcept {
 struct SpanRole {
   const pprof::TraceContext* parent = nullptr;  // of the parent in this process and trace
   pprof::SpanState* home = nullptr;             // this span's own, one reference; may be nullptr
-  bool sampled = false;
-  bool own_id = true;      // the span's own id is its label, not the root's
-  bool owns_id = false;    // and it is sampled: it has a profile
+  std::uint8_t labels = 0;                      // pprof::TraceLabels
+  bool own_id = true;                           // the span's own id is its label, not the root's
+  bool owns_id = false;                         // and it is sampled: it has a profile
   bool owns_name = false;  // a new name of the span is a new name in the labels
   bool tells = false;      // an attribute depends on whether a sample carried the id
 };
@@ -83,9 +83,16 @@ inline SpanRole RoleOf(const trace::Span& span, const trace::SpanContext& ids,
   SpanRole role;
   if (parent != nullptr && InTrace(*parent, ids)) role.parent = parent;
   const bool root = role.parent == nullptr;
-  role.sampled = IsSampled(span, ids);
   role.own_id = root || options.span_id_label_scope == Scope::kAllSpans;
-  role.owns_id = role.own_id && role.sampled && options.span_id_label_scope != Scope::kNone;
+  // A span that is not sampled still runs under its sampled root, whose profile includes it. Where
+  // that gives all labels the span, which would lock itself, is not asked.
+  const std::uint8_t allowed = AllowedLabels(options);
+  role.labels = allowed & (role.own_id ? std::uint8_t{0} : parent->labels);
+  if (role.own_id || role.labels != allowed) {
+    const bool sampled = IsSampled(span, ids);
+    if (sampled) role.labels = allowed;
+    role.owns_id = role.own_id && sampled && options.span_id_label_scope != Scope::kNone;
+  }
   role.owns_name = root ? options.span_name_label_scope != Scope::kNone
                         : options.span_name_label_scope == Scope::kAllSpans;
   role.tells = options.profile_id_attribute == ProfileIdAttribute::kIfProfiled;
@@ -117,10 +124,7 @@ inline pprof::TraceContext DescribeSpan(const trace::SpanContext& ids, const Spa
   std::memcpy(context.label_span_id,
               role.own_id ? ids.span_id().Id().data() : parent->label_span_id,
               sizeof(context.label_span_id));
-  // A span that is not sampled still runs under its sampled root, whose profile includes it.
-  const std::uint8_t outer = role.own_id ? std::uint8_t{0} : parent->labels;
-  context.labels =
-      static_cast<std::uint8_t>(AllowedLabels(options) & (role.sampled ? 0xff : outer));
+  context.labels = role.labels;
   if (role.owns_name) {
     context.name = role.home;
   } else if (parent != nullptr && options.span_name_label_scope != Scope::kNone) {

@@ -24,6 +24,47 @@ namespace otelpyroscope {
 inline namespace v1 {
 namespace internal {
 
+// What StartSpan was called with, and what the tracer inside made of it.
+struct StartedSpan {
+  nostd::shared_ptr<trace::Span>& span;  // moved from
+  trace::Span* inner;                    // the same
+  const trace::SpanContext& ids;
+  std::string_view name;
+  const common::KeyValueIterable& attributes;
+  const trace::StartSpanOptions& start;
+  const Options& options;
+};
+
+// `parent` as FindParent gives it. One copy of this for both callers.
+[[gnu::noinline]] inline nostd::shared_ptr<trace::Span> WrapUnder(
+    const pprof::TraceContext* parent, const StartedSpan& started) noexcept {
+  const trace::SpanContext& ids = started.ids;
+  SpanRole role = RoleOf(*started.inner, ids, parent, started.options);
+  MakeHome(started.name, kRoomFor<ProfiledSpan>, role);
+  std::shared_ptr<ProfiledSpan> wrapped =
+      role.home != nullptr
+          ? MakeSharedIn<ProfiledSpan>(*role.home, started.span, ids, role, started.options)
+          : MakeShared<ProfiledSpan>(started.span, ids, role, started.options);
+  if (role.owns_id && !role.tells) SetProfileId(*started.inner, ids.span_id());
+  if (wrapped == nullptr) {
+    pprof::CountDroppedLabels();
+    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): moved only where there was memory
+    return std::move(started.span);
+  }
+  if (pprof::SpansWanted()) {
+    wrapped->set_record(NoteStart(wrapped->labels(), role.parent, IsSampled(*started.inner, ids),
+                                  !ThisThread().stack.empty(), started.name, started.attributes,
+                                  started.start));
+  }
+  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
+}
+
+[[gnu::noinline]] inline nostd::shared_ptr<trace::Span> WrapAfterSearch(
+    bool asked_us, const StartedSpan& started) noexcept {
+  context::ContextValue holder;
+  return WrapUnder(FindParent(started.start, asked_us, &holder), started);
+}
+
 // Returns `span` itself when it is null or has no valid ids (attaching that means no labels), and
 // without memory (it is then labelled as a span that is not ours). `asked_us`: see FindParent. Not
 // async-signal-safe.
@@ -36,23 +77,9 @@ inline nostd::shared_ptr<trace::Span> WrapSpan(nostd::shared_ptr<trace::Span>& s
   if (inner == nullptr) return std::move(span);
   const trace::SpanContext ids = inner->GetContext();
   if (!ids.IsValid()) return std::move(span);
-  context::ContextValue holder;
-  SpanRole role = RoleOf(*inner, ids, FindParent(start, asked_us, &holder), options);
-  MakeHome(name, kRoomFor<ProfiledSpan>, role);
-  std::shared_ptr<ProfiledSpan> wrapped =
-      role.home != nullptr ? MakeSharedIn<ProfiledSpan>(*role.home, span, ids, role, options)
-                           : MakeShared<ProfiledSpan>(span, ids, role, options);
-  if (role.owns_id && !role.tells) SetProfileId(*inner, ids.span_id());
-  if (wrapped == nullptr) {
-    pprof::CountDroppedLabels();
-    // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move): moved only where there was memory
-    return std::move(span);
-  }
-  if (pprof::SpansWanted()) {
-    wrapped->set_record(NoteStart(wrapped->labels(), role.parent, role.sampled,
-                                  !ThisThread().stack.empty(), name, attributes, start));
-  }
-  return nostd::shared_ptr<trace::Span>(std::shared_ptr<trace::Span>(std::move(wrapped)));
+  const StartedSpan started{span, inner, ids, name, attributes, start, options};
+  const Lookup parent = FindParentOnTop(start, asked_us);
+  return parent.decided ? WrapUnder(parent.labels, started) : WrapAfterSearch(asked_us, started);
 }
 
 class OTELPYROSCOPE_SHARED ProfiledTracer final : public trace::Tracer {

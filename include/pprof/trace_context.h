@@ -48,10 +48,8 @@ class PPROF_EXPORT SpanState {
   SpanState(const SpanState&) = delete;
   SpanState& operator=(const SpanState&) = delete;
 
-  void Ref() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-  void Unref() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) Free();
-  }
+  void Ref() noexcept;
+  void Unref() noexcept;
 
   // The caller's bytes, aligned for any type.
   void* room() noexcept;

@@ -231,6 +231,18 @@ TEST(Labels, DroppedChildRunsUnderItsSampledRoot) {
   EXPECT_EQ(SpanIdLabel(), IdOf(root));
 }
 
+TEST(Labels, SampledChildOfADroppedRootIsSampled) {
+  Program program({}, std::make_unique<NameSampler>());
+  const Span root = program.Start("dropped");
+  const trace::Scope outer(root);
+  EXPECT_EQ(TraceIdLabel(), "");
+  const Span child = program.Start("child");
+  ASSERT_EQ(TraceOf(child), TraceOf(root));
+  const trace::Scope inner(child);
+  EXPECT_EQ(TraceIdLabel(), TraceOf(child));
+  EXPECT_EQ(SpanIdLabel(), IdOf(root));
+}
+
 TEST(Labels, DroppedChildHasNoIdsWhereEachSpanHasItsOwn) {
   Options options;
   options.span_id_label_scope = Scope::kAllSpans;

@@ -7,6 +7,11 @@
 #include "src/pprof/base/log.h"
 #include "src/pprof/labels/thread.h"
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define OTELPROF_COUNTS_THREADS
+#endif
+
 namespace pprof {
 namespace {
 
@@ -27,6 +32,16 @@ SpanName* NewName(std::string_view name, void* memory) noexcept {
   char* text = static_cast<char*>(memory) + sizeof(SpanName);
   if (size > 0) std::memcpy(text, name.data(), size);
   return new (memory) SpanName{static_cast<std::uint32_t>(size), 0, text, nullptr};
+}
+
+// Like libstdc++ for its shared pointers: an atomic addition is dear, and while libc knows of one
+// thread only it is not needed.
+bool OneThread() noexcept {
+#ifdef OTELPROF_COUNTS_THREADS
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
 }
 
 // Same thread as the handler that reads it: the compiler alone must keep the order.
@@ -136,6 +151,25 @@ SpanState* SpanState::Create(std::string_view name, std::size_t room) noexcept {
   SpanName* first = NewName(name, static_cast<char*>(state->room()) + room);
   state->name_.store(first, std::memory_order_release);
   return state;
+}
+
+void SpanState::Ref() noexcept {
+  if (OneThread()) {
+    references_.store(references_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  } else {
+    references_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void SpanState::Unref() noexcept {
+  std::uint32_t left;
+  if (OneThread()) {
+    left = references_.load(std::memory_order_relaxed) - 1;
+    references_.store(left, std::memory_order_relaxed);
+  } else {
+    left = references_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+  }
+  if (left == 0) Free();
 }
 
 void SpanState::SetName(std::string_view name) noexcept {
