@@ -1,11 +1,11 @@
 // Whose memory a span lies in: a thread keeps the block of the last span that it freed for the next
 // that it starts, one block and no longer than it lives.
 //
-// This file replaces the form of operator new that the bridge uses, and counts its blocks.
+// The linker gives this file's functions for the forms of operator new and delete that the bridge
+// uses (--wrap); they count its blocks.
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -55,22 +55,20 @@ std::size_t Live() {
 
 }  // namespace
 
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  void* const block = std::malloc(size);
+extern "C" {
+void* __real__ZnwmRKSt9nothrow_t(std::size_t size, const std::nothrow_t& tag) noexcept;
+void __real__ZdlPv(void* block) noexcept;
+
+void* __wrap__ZnwmRKSt9nothrow_t(std::size_t size, const std::nothrow_t& tag) noexcept {
+  void* const block = __real__ZnwmRKSt9nothrow_t(size, tag);
   if (size == kSpanRoom && block != nullptr) Note(block);
   return block;
 }
-void* operator new(std::size_t size) {
-  void* const block = std::malloc(size);
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
-void operator delete(void* block) noexcept {
+void __wrap__ZdlPv(void* block) noexcept {
   if (block != nullptr) Forget(block);
-  std::free(block);
+  __real__ZdlPv(block);
 }
-void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
-void operator delete(void* block, const std::nothrow_t&) noexcept { operator delete(block); }
+}  // extern "C"
 
 namespace otelpyroscope_test {
 namespace {
