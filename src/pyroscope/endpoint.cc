@@ -56,6 +56,15 @@ bool IsHostName(const std::string& host) {
          });
 }
 
+// curl looks for IPv4 numbers in a host name before it decodes "%xx": what it connects to is then
+// another host than the one that it named.
+bool IsReadAsWritten(const std::string& url) {
+  const Url again(curl_url());
+  return again != nullptr &&
+         curl_url_set(again.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
+         Part(again.get(), CURLUPART_URL) == url;
+}
+
 std::string WithoutSlashes(std::string text) {
   while (!text.empty() && text.back() == '/') text.pop_back();
   return text;
@@ -109,7 +118,9 @@ Result<Endpoint> ParseEndpoint(std::string_view server_address) {
   curl_url_set(url.get(), CURLUPART_PATH, PushPath(path).c_str(), 0);
   if (!query.empty()) curl_url_set(url.get(), CURLUPART_QUERY, query.c_str(), 0);
   endpoint.url = Part(url.get(), CURLUPART_URL);
-  if (endpoint.url.empty()) return Wrong(address, "is no URL");
+  if (!IsReadAsWritten(endpoint.url)) {
+    return Wrong(address, "can be read in two ways: write the host name without %");
+  }
   return endpoint;
 }
 

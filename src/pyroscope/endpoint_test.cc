@@ -55,6 +55,8 @@ TEST(Endpoint, ErrorsNameCauseAndRemedy) {
       {"http://host\nX: y", "control character"},
       {"http://me%25hp", "cannot be one"},
       {"http://m%EEx/", "cannot be one"},
+      {"http://%34", "in two ways: write the host name without %"},
+      {"http://127%2e1:4040", "in two ways: write the host name without %"},
       {"http://hos\x8d/", "not UTF-8"},
       {"http://host\0.evil"s, "control character"},
   };
