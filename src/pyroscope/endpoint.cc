@@ -31,6 +31,13 @@ std::string Part(CURLU* url, CURLUPart part, unsigned int flags = 0) {
   return copy;
 }
 
+void KeepServerAndPath(CURLU* url) {
+  for (const CURLUPart part : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS,
+                               CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
+    curl_url_set(url, part, nullptr, 0);
+  }
+}
+
 // For messages about an address that may be no URL: without what stands between "//" and the last
 // '@', and without a query, since both may hold a secret.
 std::string Harmless(std::string_view address) {
@@ -110,10 +117,7 @@ Result<Endpoint> ParseEndpoint(std::string_view server_address) {
   endpoint.password = Part(url.get(), CURLUPART_PASSWORD, CURLU_URLDECODE);
   const std::string path = Part(url.get(), CURLUPART_PATH);
   const std::string query = Part(url.get(), CURLUPART_QUERY);
-  for (const CURLUPart part : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS,
-                               CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
-    curl_url_set(url.get(), part, nullptr, 0);
-  }
+  KeepServerAndPath(url.get());
   endpoint.address = WithoutSlashes(Part(url.get(), CURLUPART_URL));
   curl_url_set(url.get(), CURLUPART_PATH, PushPath(path).c_str(), 0);
   if (!query.empty()) curl_url_set(url.get(), CURLUPART_QUERY, query.c_str(), 0);
