@@ -45,9 +45,11 @@ class SpansFile {
     status_ = watch.status();
     if (watch.ok()) watch_.emplace(std::move(*watch));
   }
-  // Empty: done, or not asked for.
+  // Empty: done, or not asked for. Ends the watch, whose samples would otherwise still be on their
+  // way when the statistics are read.
   std::string Write() {
     if (watch_.has_value()) status_ = watch_->WriteDocument(path_);
+    watch_.reset();
     return status_.message;
   }
 

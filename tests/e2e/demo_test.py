@@ -20,7 +20,9 @@ def fail(why):
 def run_demo(demo, folder, scope):
     profile = os.path.join(folder, f"demo-{scope}.pb.gz")
     summary = os.path.join(folder, f"demo-{scope}.json")
-    out = subprocess.run([demo, "--seconds", str(SECONDS), "--scope", scope, "--out", profile, "--summary", summary],
+    spans = os.path.join(folder, f"demo-{scope}-spans.json")
+    out = subprocess.run([demo, "--seconds", str(SECONDS), "--scope", scope, "--out", profile, "--summary", summary,
+                          *(["--spans", spans] if scope == "root" else [])],  # as in `make demo`
                          check=True, capture_output=True, text=True, timeout=120).stdout
     with open(summary, encoding="utf-8") as file:
         return out, profile, json.load(file)
