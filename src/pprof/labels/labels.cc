@@ -111,7 +111,7 @@ inline std::uint64_t PushCached(ThreadState& thread, const LabelData* own) noexc
   }
   ++slot.uses;
   const std::uint64_t token = ++thread.record->last_token;
-  LabelLayer& layer = *layers.Push();
+  LabelLayer& layer = layers.PushWhereRoom();
   layer.own = own;
   layer.effective = slot.merged;
   layer.token = token;
@@ -162,13 +162,34 @@ std::uint64_t PushLabels(ThreadState& thread, const LabelData* own, bool replace
   }
 }
 
-// A scope's labels when the usual case does not hold. Out of line, for the usual case's registers.
-[[gnu::cold, gnu::noinline]] std::uint64_t PushLooking(ThreadState& thread,
-                                                       const LabelData* own) noexcept {
-  labels::CheckAbandoned(thread);
-  const std::uint64_t token = PushLabels(thread, own, false);
-  if (thread.first.state == FirstScope::State::kReady) labels::OpenFirstScope(thread, token);
-  return token;
+// A scope's labels when the usual case does not hold. Out of line and with nothing left to do for
+// its caller, for the usual case's registers.
+[[gnu::cold, gnu::noinline]] void PushLooking(const LabelData* own, std::uint64_t* token) noexcept {
+  ThreadState* const thread = CurrentThread();
+  if (thread == nullptr) return CountDroppedSet();
+  labels::CheckAbandoned(*thread);
+  *token = PushLabels(*thread, own, false);
+  if (thread->first.state == FirstScope::State::kReady) labels::OpenFirstScope(*thread, *token);
+}
+
+// The end of such a scope, or of a snapshot's.
+[[gnu::cold, gnu::noinline]] void PopLooking(std::uint64_t label_token,
+                                             std::uint64_t trace_token) noexcept {
+  ThreadState* const thread = labels::t_state;
+  bool here = true;
+  if (trace_token != 0) {
+    // As when they came: no sample sees the labels of one and the context of the other.
+    if (thread != nullptr && label_token != 0) Publish(*thread, nullptr);
+    here = PopTraceContext(trace_token);
+    if (!here) labels::Abandon(trace_token);
+  }
+  if (label_token != 0 && (thread == nullptr || !labels::PopLabels(*thread, label_token))) {
+    labels::Abandon(label_token);
+    if (thread != nullptr) Publish(*thread, Effective(*thread));
+    here = false;
+  }
+  if (!here) CountMisplacedScope();
+  if (thread != nullptr) labels::CheckAbandoned(*thread);
 }
 
 // A scope below others ended: theirs are merged anew, without its labels.
@@ -276,13 +297,9 @@ LabelSnapshot CurrentLabels() noexcept {
 
 LabelScope::LabelScope(const LabelSet& merge) noexcept {
   if (merge.data_ == nullptr) return;
-  ThreadState* thread = CurrentThread();
+  ThreadState* const thread = labels::t_state;
   if (thread != nullptr && (label_token_ = PushCached(*thread, merge.data_)) != 0) return;
-  if (thread == nullptr) {
-    CountDroppedSet();
-    return;
-  }
-  label_token_ = PushLooking(*thread, merge.data_);
+  PushLooking(merge.data_, &label_token_);
 }
 
 LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
@@ -307,25 +324,12 @@ LabelScope::LabelScope(const LabelSnapshot& replace) noexcept {
 }
 
 LabelScope::~LabelScope() {
-  ThreadState* thread = labels::t_state;
-  if (trace_token_ == 0 &&
-      (label_token_ == 0 || (thread != nullptr && PopCached(*thread, label_token_)))) {
-    return;
+  if (trace_token_ == 0) {
+    if (label_token_ == 0) return;
+    ThreadState* const thread = labels::t_state;
+    if (thread != nullptr && PopCached(*thread, label_token_)) return;
   }
-  bool here = true;
-  if (trace_token_ != 0) {
-    // As when they came: no sample sees the labels of one and the context of the other.
-    if (thread != nullptr && label_token_ != 0) Publish(*thread, nullptr);
-    here = PopTraceContext(trace_token_);
-    if (!here) labels::Abandon(trace_token_);
-  }
-  if (label_token_ != 0 && (thread == nullptr || !labels::PopLabels(*thread, label_token_))) {
-    labels::Abandon(label_token_);
-    if (thread != nullptr) Publish(*thread, Effective(*thread));
-    here = false;
-  }
-  if (!here) CountMisplacedScope();
-  if (thread != nullptr) labels::CheckAbandoned(*thread);
+  PopLooking(label_token_, trace_token_);
 }
 
 namespace labels {

@@ -32,6 +32,8 @@ class LayerStack {
   bool full() const noexcept { return end_ == limit_; }
   // A new slot on top, not initialised; nullptr without memory.
   T* Push() noexcept { return full() && !Grow() ? nullptr : end_++; }
+  // The same. REQUIRES: !full().
+  T& PushWhereRoom() noexcept { return *end_++; }
   void Pop() noexcept { --end_; }
   void Erase(std::size_t i) noexcept {
     std::memmove(begin_ + i, begin_ + i + 1, (size() - i - 1) * sizeof(T));
